@@ -1,0 +1,40 @@
+"""What every spec model shares: camelCase in YAML, frozen, unknown fields forbidden."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+class SpecModel(BaseModel):
+    """A piece of a manifest. Read it with `from_manifest`; build it in code by field name."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        use_attribute_docstrings=False,
+        allow_inf_nan=False,
+    )
+
+
+ShortText = Annotated[str, Field(max_length=253)]
+"""A name, key or revision."""
+
+LongText = Annotated[str, Field(max_length=8192)]
+"""A template or a URL."""
+
+SourceText = Annotated[str, Field(min_length=1, max_length=1024)]
+"""A source URI (`openrlhf_core.spec.sources`) of a model, dataset or function."""
+
+ListName = Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+"""The `name` key of an entry of a named list, a DNS label."""
+
+PositiveInt = Annotated[int, Field(ge=1, le=2_147_483_647)]
+NonNegativeInt = Annotated[int, Field(ge=0, le=2_147_483_647)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+NonNegativeFloat = Annotated[float, Field(ge=0, le=1e9)]
+PositiveFloat = Annotated[float, Field(gt=0, le=1e9)]
