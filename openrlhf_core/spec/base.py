@@ -1,6 +1,8 @@
 """What every spec model shares: camelCase in YAML, frozen, unknown fields forbidden."""
 
-from typing import Annotated
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -19,6 +21,29 @@ class SpecModel(BaseModel):
         use_attribute_docstrings=False,
         allow_inf_nan=False,
     )
+
+    @classmethod
+    def from_manifest(cls, data: Mapping[str, Any]) -> Self:
+        """The model that plain data with camelCase names says; a null is an absent field.
+
+        Raises pydantic.ValidationError. People's files go through `openrlhf_core.spec.validate`,
+        which says the same in sentences.
+        """
+        text = json.dumps(without_nulls(data))
+        return cls.model_validate_json(text, by_alias=True, by_name=False)
+
+    def to_manifest(self) -> dict[str, Any]:
+        """Plain data with camelCase names, as a manifest holds it; absent fields are left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def without_nulls(value: Any) -> Any:
+    """The same data, less the fields that are null: the API server reads them as absent."""
+    if isinstance(value, Mapping):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [without_nulls(item) for item in value]
+    return value
 
 
 ShortText = Annotated[str, Field(max_length=253)]

@@ -7,12 +7,15 @@ from pydantic import Field
 from openrlhf_core.spec.base import PositiveFloat, SpecModel
 
 Role = Literal["Policy", "Reference", "Rollout"]
+GroupName = Annotated[
+    str, Field(min_length=1, max_length=20, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
+]
 
 
 class WorkerGroupSpec(SpecModel):
     """Equal nodes with equal numbers of devices, shared by the roles named."""
 
-    name: Annotated[str, Field(max_length=20, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")] = Field(
+    name: GroupName = Field(
         description="Name of the group; the RayCluster worker group bears it. Not `head`."
     )
     roles: Annotated[tuple[Role, ...], Field(min_length=1, max_length=6)] = Field(
