@@ -1,0 +1,120 @@
+"""Waiting for Ray calls: the only place that blocks on references, sees a stop, names the lost.
+
+A call is a reference with the name of the worker that it runs on, so that an error says which
+worker failed.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import ray
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    GetTimeoutError,
+    NodeDiedError,
+    OutOfMemoryError,
+    RayError,
+    RayTaskError,
+)
+
+from openrlhf_core.spec.errors import RetryableError, RunError
+from openrlhf_core.stop import StopFlag
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Call:
+    """A reference to a result and the name of the worker that makes it, as `learner rank 1`."""
+
+    worker: str
+    reference: Any
+
+
+class Collect(Protocol):
+    """How groups wait: every result in order, or a RunError."""
+
+    def __call__(
+        self, calls: Sequence[Call], *, finish: bool = False, timeout_seconds: float | None = None
+    ) -> list[Any]:
+        """Waits for all calls. `finish`: a stop does not interrupt before the grace period ends."""
+
+
+def make_collect(stop: StopFlag) -> Collect:
+    """Returns the Collect of a Ray driver whose waits end when `stop` is requested."""
+
+    def collect(
+        calls: Sequence[Call], *, finish: bool = False, timeout_seconds: float | None = None
+    ) -> list[Any]:
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        waiting = [call.reference for call in calls]
+        while waiting:
+            ready, waiting = ray.wait(waiting, num_returns=1, timeout=POLL_SECONDS)
+            fetch([call for call in calls if call.reference in ready])
+            (stop.check_grace if finish else stop.check)()
+            if waiting and deadline is not None and time.monotonic() > deadline:
+                raise RetryableError(late_message(calls, waiting, timeout_seconds))
+        return fetch(calls)
+
+    return collect
+
+
+def late_message(calls: Sequence[Call], waiting: Sequence[Any], seconds: float | None) -> str:
+    names = ", ".join(call.worker for call in calls if call.reference in waiting)
+    return f"no answer within {seconds:g} s from {names}"
+
+
+def fetch(calls: Sequence[Call]) -> list[Any]:
+    """Returns finished results; a failed one raises the RunError that tells why."""
+    results = []
+    for call in calls:
+        try:
+            results.append(ray.get(call.reference))
+        except (RayError, RunError) as error:
+            raise run_error(call.worker, error) from error
+    return results
+
+
+def run_error(worker: str, error: BaseException) -> RunError:
+    """Translates what Ray raised for a worker's call into the error that ends the run."""
+    if isinstance(error, RayTaskError):
+        cause = error.cause
+        if isinstance(cause, RunError):
+            return type(cause)(str(cause))
+        logger.error("%s failed:\n%s", worker, error)
+        return RetryableError(f"{worker} failed: {type(cause).__name__}: {first_line(cause)}")
+    if isinstance(error, RunError):
+        return error
+    return RetryableError(f"{worker} is lost: {describe_loss(error)}")
+
+
+def describe_loss(error: BaseException) -> str:
+    """Returns the cause of a lost worker in one line."""
+    if isinstance(error, OutOfMemoryError):
+        return "out of memory (killed by Ray's memory monitor)"
+    if isinstance(error, NodeDiedError):
+        return "its node is gone"
+    if isinstance(error, (ActorDiedError, ActorUnavailableError)):
+        text = str(error)
+        return "out of memory (SIGKILL)" if "OOM" in text else first_reason(text)
+    if isinstance(error, GetTimeoutError):
+        return "no answer in time"
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
+def first_reason(text: str) -> str:
+    """Returns the line of an actor's death notice that gives the reason."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    reasons = [line for line in lines if "exit" in line.lower() or "died" in line.lower()]
+    return (reasons[-1] if reasons else lines[0] if lines else "it died")[:500]
+
+
+def first_line(error: BaseException | None) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:500] if lines else ""

@@ -1,0 +1,70 @@
+"""The request to stop: set by a signal or POST /stop, seen by whoever waits in the driver."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from openrlhf_core.spec.errors import StopRequested
+
+SECOND_INTERRUPT_EXIT_CODE = 130
+
+
+class StopFlag:
+    """Remembers the first request to stop and how long the grace period still lasts."""
+
+    def __init__(
+        self, grace_period_seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._grace_period_seconds = grace_period_seconds
+        self._clock = clock
+        self._deadline: float | None = None
+        self._reason = ""
+        self._lock = threading.Lock()
+
+    def request(self, reason: str) -> None:
+        """Asks the run to stop; later requests change nothing."""
+        with self._lock:
+            if self._deadline is None:
+                self._reason = reason
+                self._deadline = self._clock() + self._grace_period_seconds
+
+    @property
+    def is_requested(self) -> bool:
+        return self._deadline is not None
+
+    @property
+    def remaining_seconds(self) -> float:
+        """What is left of the grace period; infinite before a request."""
+        return float("inf") if self._deadline is None else self._deadline - self._clock()
+
+    def check(self) -> None:
+        """Raises StopRequested after a request."""
+        if self.is_requested:
+            raise StopRequested(f"stopped on request ({self._reason})")
+
+    def check_grace(self) -> None:
+        """Raises StopRequested once the grace period is over."""
+        if self.remaining_seconds <= 0:
+            raise StopRequested(f"stopped on request ({self._reason}); the grace period is over")
+
+
+def stop_on_signals(flag: StopFlag, second_interrupt: Callable[[], None]) -> None:
+    """Makes SIGTERM and the first SIGINT a request to stop; a second SIGINT exits 130 at once.
+
+    `second_interrupt` runs before that exit, to end child processes.
+    """
+
+    def on_terminate(number: int, frame: FrameType | None) -> None:
+        flag.request("SIGTERM")
+
+    def on_interrupt(number: int, frame: FrameType | None) -> None:
+        if flag.is_requested:
+            second_interrupt()
+            os._exit(SECOND_INTERRUPT_EXIT_CODE)
+        flag.request("SIGINT; once more ends at once")
+
+    signal.signal(signal.SIGTERM, on_terminate)
+    signal.signal(signal.SIGINT, on_interrupt)
