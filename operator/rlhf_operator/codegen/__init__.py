@@ -1,0 +1,1 @@
+"""Generators of committed files; used in development only."""
