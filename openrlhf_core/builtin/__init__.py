@@ -1,0 +1,1 @@
+"""What `builtin://NAME` means: a tiny model, toy data and verifiers that ship with the package."""

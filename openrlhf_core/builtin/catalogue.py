@@ -1,0 +1,31 @@
+"""Where each `builtin://NAME` lies, and which names there are."""
+
+from pathlib import Path
+from typing import Literal
+
+Use = Literal["model", "data", "function"]
+
+_ROOT = Path(__file__).parent
+_FOLDERS: dict[Use, tuple[str, str]] = {
+    "model": ("models", ""),
+    "data": ("data", ".jsonl"),
+    "function": ("verifiers", ".py"),
+}
+
+
+def builtin_names(use: Use) -> list[str]:
+    """Names that `builtin://NAME` may take for a model, a dataset or a reward function."""
+    folder, suffix = _FOLDERS[use]
+    found = [path for path in (_ROOT / folder).iterdir() if not path.name.startswith(("_", "."))]
+    return sorted(path.name.removesuffix(suffix) for path in found if path.name.endswith(suffix))
+
+
+def builtin_path(name: str, use: Use) -> Path:
+    """Path of what `builtin://<name>` means for this use.
+
+    Raises KeyError for a name that is not there; `builtin_names` lists those that are.
+    """
+    if name not in builtin_names(use):
+        raise KeyError(name)
+    folder, suffix = _FOLDERS[use]
+    return _ROOT / folder / f"{name}{suffix}"

@@ -1,0 +1,1 @@
+"""Reward functions that need no model: one file a name of `builtin://NAME`."""
