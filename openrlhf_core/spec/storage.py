@@ -9,7 +9,7 @@ from openrlhf_core.spec.kubernetes import DNSName
 from openrlhf_core.spec.quantity import Quantity
 
 AccessMode = Literal["ReadWriteMany", "ReadWriteOnce"]
-SUB_PATH_PATTERN = r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$"
+SUB_PATH_PATTERN = r"^\.?[A-Za-z0-9_-][A-Za-z0-9._-]*(/\.?[A-Za-z0-9_-][A-Za-z0-9._-]*)*$"
 
 
 class OutputStorageSpec(SpecModel):

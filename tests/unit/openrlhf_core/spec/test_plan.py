@@ -1,0 +1,147 @@
+"""Placement: who runs where."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openrlhf_core.spec.placement import PlacementSpec, WorkerGroupSpec
+from openrlhf_core.spec.plan import Plan, make_plan, num_engines, plan_hash
+from openrlhf_core.spec.training import TrainingSpec
+
+ALL_ROLES = ["Policy", "Reference", "Rollout"]
+
+
+def group(name, *roles, nodes=1, devices=1):
+    return {"name": name, "roles": list(roles), "nodes": nodes, "devicesPerNode": devices}
+
+
+@pytest.fixture
+def plan_of(make_training):
+    def build(*groups, tensor_parallel=1, kl=0.0, sleep="Auto") -> Plan:
+        return make_plan(
+            make_training(
+                placement={"groups": list(groups), "sleep": sleep},
+                rollout={"tensorParallelSize": tensor_parallel},
+                rl={"algorithm": "GRPO", "kl": {"coefficient": kl}},
+            )
+        )
+
+    return build
+
+
+def test_without_groups_everything_shares_one_device(make_training):
+    plan = make_plan(make_training())
+    assert plan.num_devices == 1
+    assert [(g.name, g.roles, g.takes_turns) for g in plan.groups] == [
+        ("all", ("Policy", "Rollout"), True)
+    ]
+    assert plan.is_colocated
+
+
+def test_an_unneeded_reference_is_ignored_and_said(plan_of):
+    plan = plan_of(group("learn", "Policy"), group("spare", "Reference"), group("gen", "Rollout"))
+    assert [(i.group, i.role) for i in plan.ignored] == [("spare", "Reference")]
+    assert [g.name for g in plan.groups] == ["learn", "gen"]
+    assert plan.reference_ranks == ()
+
+
+def test_a_needed_reference_has_ranks_of_its_group(plan_of):
+    plan = plan_of(
+        group("learn", "Policy", "Rollout"), group("ref", "Reference", devices=2), kl=0.1
+    )
+    assert [(r.rank, r.group, r.device) for r in plan.reference_ranks] == [
+        (0, "ref", 0),
+        (1, "ref", 1),
+    ]
+    assert plan.num_devices == 3
+
+
+def test_learner_ranks_count_devices_node_by_node(plan_of):
+    plan = plan_of(group("all", *ALL_ROLES, nodes=2, devices=2))
+    assert [(r.rank, r.node, r.device) for r in plan.learner_ranks] == [
+        (0, 0, 0),
+        (1, 0, 1),
+        (2, 1, 0),
+        (3, 1, 1),
+    ]
+
+
+def test_small_engines_lie_within_a_node(plan_of):
+    plan = plan_of(group("all", *ALL_ROLES, nodes=2, devices=4), tensor_parallel=2)
+    assert [(e.index, e.nodes, e.devices) for e in plan.engines] == [
+        (0, (0,), (0, 1)),
+        (1, (0,), (2, 3)),
+        (2, (1,), (0, 1)),
+        (3, (1,), (2, 3)),
+    ]
+
+
+def test_a_large_engine_fills_whole_nodes(plan_of):
+    plan = plan_of(
+        group("learn", "Policy"), group("gen", "Rollout", nodes=4, devices=2), tensor_parallel=4
+    )
+    assert [(e.nodes, e.devices) for e in plan.engines] == [((0, 1), (0, 1)), ((2, 3), (0, 1))]
+    assert not plan.is_colocated
+
+
+def test_engines_of_several_groups_are_numbered_through(plan_of):
+    plan = plan_of(group("learn", "Policy", "Rollout"), group("gen", "Rollout", devices=2))
+    assert [(e.index, e.group) for e in plan.engines] == [(0, "learn"), (1, "gen"), (2, "gen")]
+    assert not plan.is_colocated
+
+
+def test_nobody_takes_turns_when_sleep_is_never(plan_of):
+    assert not plan_of(group("all", *ALL_ROLES), sleep="Never").groups[0].takes_turns
+
+
+def test_an_engine_that_does_not_fit_is_refused(plan_of):
+    with pytest.raises(ValueError, match="tensorParallelSize is 3"):
+        plan_of(group("all", *ALL_ROLES, devices=4), tensor_parallel=3)
+
+
+def test_a_missing_or_doubled_policy_is_refused(plan_of):
+    with pytest.raises(ValueError, match="0 groups list the role Policy"):
+        plan_of(group("all", "Rollout"))
+    with pytest.raises(ValueError, match="2 groups list the role Policy"):
+        plan_of(group("one", "Policy"), group("two", "Policy", "Rollout"))
+    with pytest.raises(ValueError, match="no group lists the role Rollout"):
+        plan_of(group("one", "Policy"))
+
+
+def test_the_hash_tells_plans_apart_and_nothing_else(plan_of, make_training):
+    one = plan_of(group("all", *ALL_ROLES, devices=2))
+    assert plan_hash(one) == plan_hash(plan_of(group("all", *ALL_ROLES, devices=2)))
+    assert plan_hash(one) != plan_hash(plan_of(group("all", *ALL_ROLES, devices=4)))
+    assert plan_hash(make_plan(make_training(seed=1))) == plan_hash(
+        make_plan(make_training(seed=2))
+    )
+
+
+@given(st.integers(1, 12), st.integers(1, 16), st.integers(1, 64))
+def test_engines_use_every_device_exactly_once(nodes, devices, size):
+    spec = WorkerGroupSpec(
+        name="g", roles=("Policy", "Rollout"), nodes=nodes, devices_per_node=devices
+    )
+    count = num_engines(spec, size)
+    if count == 0:
+        assert devices % size != 0
+        return
+    training = make_minimal(PlacementSpec(groups=(spec,)), size)
+    used = [(n, d) for e in make_plan(training).engines for n in e.nodes for d in e.devices]
+    assert sorted(used) == [(n, d) for n in range(nodes) for d in range(devices)]
+    assert count * size == nodes * devices
+
+
+def make_minimal(placement, size):
+    return TrainingSpec.from_manifest(
+        {
+            "recipe": "RL",
+            "model": {"policy": {"source": "m"}},
+            "reward": {"functions": [{"source": "r.py"}]},
+            "data": {"train": [{"source": "d"}]},
+            "rl": {"algorithm": "GRPO"},
+            "maxSteps": 1,
+            "placement": placement.to_manifest(),
+            "rollout": {"tensorParallelSize": size},
+        }
+    )
