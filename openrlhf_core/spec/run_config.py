@@ -34,6 +34,7 @@ class RunConfig(SpecModel):
 
     name: ShortText = Field(description="Name of the job, for logs and trackers.")
     namespace: ShortText = Field("", description="Kubernetes namespace; empty on one machine.")
+    uid: ShortText = Field("", description="The job's uid in Kubernetes; empty on one machine.")
     training: TrainingSpec = Field(description="What to train.")
     output: Annotated[str, Field(max_length=4096)] = Field(
         description="Directory for metrics, checkpoints and the model; shared by all nodes."
