@@ -1,0 +1,79 @@
+# Two commands for a fresh machine: `make demo` and `make test`. `make help` lists the rest.
+
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+BUILD := $(CURDIR)/build
+DEMO := $(BUILD)/demo
+# The folder of the Kubernetes lab that the tests marked `cluster` start.
+LAB ?= ../shared/k8s/lab
+# A Python to start the installer with; it looks for CPython 3.11 itself.
+PYTHON ?=
+PYTEST_ARGS ?=
+
+# One thread: on few cores the libraries' thread pools only get in each other's way.
+export OMP_NUM_THREADS ?= 1
+export LAB := $(abspath $(LAB))
+# Caches that libraries would put into the home directory stay below the checkout.
+export VLLM_CACHE_ROOT ?= $(BUILD)/cache/vllm
+export VLLM_CONFIG_ROOT ?= $(BUILD)/cache/vllm-config
+export TORCHINDUCTOR_CACHE_DIR ?= $(BUILD)/cache/inductor
+export TRITON_CACHE_DIR ?= $(BUILD)/cache/triton
+export HF_HOME ?= $(BUILD)/cache/huggingface
+
+SOURCES := openrlhf_core operator trainer_images tests examples benchmarks
+GENERATED := crds
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev demo test fmt lint gen verify lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: install ## install what a run needs, then watch a reward rise (the quickstart, afresh)
+	rm -rf "$(DEMO)"
+	"$(BIN)/rlhf" run examples/quickstart-grpo.yaml --output "$(DEMO)"
+
+test: install-dev ## install what the tests need, then run them (PYTEST_ARGS='-k name')
+	"$(BIN)/python" -m pytest -m "not gpu and not cluster" $(PYTEST_ARGS)
+
+install: ## create .venv with the CPU stack
+	@$(call installer,)
+
+install-dev: ## the same, with what tests and lint need
+	@$(call installer,--dev)
+
+fmt: install-dev ## format the code and mend what ruff can mend
+	"$(BIN)/ruff" check --fix --quiet $(wildcard $(SOURCES)) || true
+	"$(BIN)/ruff" format --quiet $(wildcard $(SOURCES))
+
+lint: install-dev ## ruff, mypy --strict, and the arrows between the rooms
+	"$(BIN)/ruff" format --check $(wildcard $(SOURCES))
+	"$(BIN)/ruff" check $(wildcard $(SOURCES))
+	"$(BIN)/mypy"
+	"$(BIN)/lint-imports"
+
+gen: install-dev ## write the generated files anew
+	"$(BIN)/python" -m rlhf_operator.codegen.crd
+
+verify: lint gen ## lint, and fail when a generated file is not what is committed
+	@changed="$$(git status --porcelain -- $(GENERATED))"; test -z "$$changed" || { \
+	  git --no-pager diff -- $(GENERATED); \
+	  echo "Generated files differ from the committed ones; commit what 'make gen' wrote:"; \
+	  echo "$$changed"; exit 1; }
+
+lock: install-dev ## write the pin files from what .venv holds
+	"$(BIN)/python" trainer_images/lock_cpu.py
+
+clean: ## remove what builds and runs left (not .venv)
+	rm -rf "$(BUILD)" dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# The first Python that can run the installer; without one, say so.
+define installer
+for python in $(PYTHON) python3.11 python3 python; do \
+  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 8))' >/dev/null 2>&1; then \
+    exec "$$python" trainer_images/install_cpu.py --venv "$(VENV)" $(1); \
+  fi; \
+done; \
+echo "No Python was found. Install CPython 3.11 (Debian: sudo apt-get install python3.11 python3.11-venv python3.11-dev)."; \
+exit 2
+endef

@@ -1,0 +1,23 @@
+"""What all tests share: one thread, no telemetry, no network, and checked tensor shapes."""
+
+import os
+
+from jaxtyping import install_import_hook
+
+SETTINGS = {
+    "OMP_NUM_THREADS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "WANDB_MODE": "offline",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+for name, value in SETTINGS.items():
+    os.environ.setdefault(name, value)
+
+# Every shape written in a signature of these is checked while the tests run, nowhere else.
+install_import_hook(
+    ["openrlhf_core.algorithms", "openrlhf_core.samples", "openrlhf_core.models.logprobs"],
+    "beartype.beartype",
+)
