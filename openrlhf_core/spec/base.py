@@ -52,9 +52,6 @@ ShortText = Annotated[str, Field(max_length=253)]
 LongText = Annotated[str, Field(max_length=8192)]
 """A template or a URL."""
 
-SourceText = Annotated[str, Field(min_length=1, max_length=1024)]
-"""A source URI (`openrlhf_core.spec.sources`) of a model, dataset or function."""
-
 ListName = Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 """The `name` key of an entry of a named list, a DNS label."""
 

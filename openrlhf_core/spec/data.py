@@ -10,16 +10,16 @@ from openrlhf_core.spec.base import (
     PositiveFloat,
     PositiveInt,
     ShortText,
-    SourceText,
     SpecModel,
 )
+from openrlhf_core.spec.sources import DataSource
 
 
 class DatasetSpec(SpecModel):
     """One dataset: a JSONL, JSON, CSV or Parquet file, a directory of them, or a hub dataset."""
 
     name: ListName = Field("default", description="Name of the dataset, unique in its list.")
-    source: SourceText = Field(description="Where the dataset lies, as a source URI.")
+    source: DataSource = Field(description="Where the dataset lies, as a source URI.")
     subset: ShortText | None = Field(None, description="Configuration of a hub dataset.")
     split: ShortText = Field("train", description="Split of a dataset that has splits.")
     weight: PositiveFloat = Field(

@@ -4,20 +4,21 @@ from typing import Literal
 
 from pydantic import Field
 
-from openrlhf_core.spec.base import LongText, SourceText, SpecModel
+from openrlhf_core.spec.base import LongText, SpecModel
+from openrlhf_core.spec.sources import ModelSource, TemplateSource
 
 
 class ChatTemplateSpec(SpecModel):
     """A Jinja chat template in place of the tokenizer's own: exactly one of `text` and `source`."""
 
     text: LongText | None = Field(None, description="The template itself.")
-    source: SourceText | None = Field(None, description="Where a file with the template lies.")
+    source: TemplateSource | None = Field(None, description="Where a file with the template lies.")
 
 
 class ModelRoleSpec(SpecModel):
     """A model that fills a role."""
 
-    source: SourceText = Field(
+    source: ModelSource = Field(
         description="Where the model lies: a directory in Hugging Face layout, as a source URI."
     )
     attention: Literal["Auto", "SDPA", "Eager", "FlashAttention2"] = Field(
@@ -41,7 +42,7 @@ class PolicySpec(ModelRoleSpec):
 class ReferenceSpec(SpecModel):
     """The frozen model that the KL divergence is measured against."""
 
-    source: SourceText | None = Field(
+    source: ModelSource | None = Field(
         None, description="Where the model lies. Default: the policy's source."
     )
 

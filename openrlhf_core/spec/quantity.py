@@ -2,16 +2,28 @@
 
 import re
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 QUANTITY_PATTERN = r"^[0-9]{1,18}(\.[0-9]{1,9})?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
+
+
+def _one_error(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """The checked value; one error for both halves of the union. ValueError with the mend."""
+    try:
+        return check(value)
+    except ValidationError as error:
+        raise ValueError(
+            f"{value!r} is no quantity; write a number and a unit, as 80Gi or 500m"
+        ) from error
+
 
 Quantity = Annotated[
     Annotated[int, Field(ge=0, le=1 << 62)]
     | Annotated[str, Field(max_length=32, pattern=QUANTITY_PATTERN)],
-    Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
+    WrapValidator(_one_error),
+    Field(json_schema_extra={"x-kubernetes-int-or-string": True, "pattern": QUANTITY_PATTERN}),
 ]
 """An amount as Kubernetes writes it; not negative."""
 

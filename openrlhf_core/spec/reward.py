@@ -4,14 +4,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from openrlhf_core.spec.base import ListName, PositiveFloat, PositiveInt, SourceText, SpecModel
+from openrlhf_core.spec.base import ListName, PositiveFloat, PositiveInt, SpecModel
+from openrlhf_core.spec.sources import FunctionSource
 
 
 class RewardFunctionSpec(SpecModel):
     """A Python function `reward_func(queries, prompts, labels)` that returns a number for each."""
 
     name: ListName = Field("default", description="Name of the function, unique in its list.")
-    source: SourceText = Field(
+    source: FunctionSource = Field(
         description="Where the code lies: a .py file, python://package.module, "
         "configmap://name/key or builtin://NAME."
     )

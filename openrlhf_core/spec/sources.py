@@ -11,8 +11,12 @@ s3://, gs://, oci://        known, not supported yet
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+from pydantic.fields import FieldInfo
 
 Use = Literal["model", "data", "function", "template"]
 Scheme = Literal["hf", "pvc", "configmap", "python", "file", "builtin", "path"]
@@ -92,6 +96,29 @@ def source_pattern(use: Use) -> str:
     return "^(" + "|".join(plain) + ")$"
 
 
+def source_rule(use: Use) -> dict[str, str]:
+    """The same as a rule of the API server (CEL over the text)."""
+    return {
+        "rule": f"self.contains('://') ? self.matches(r'{source_pattern(use)}') "
+        r": self.matches(r'^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*$')",
+        "message": _choices(use),
+    }
+
+
+def _checked(use: Use) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        parse_source(text, use)
+        return text
+
+    return check
+
+
+def _field(use: Use) -> FieldInfo:
+    rules = {"x-kubernetes-validations": [source_rule(use)]}
+    info: FieldInfo = Field(min_length=1, max_length=1024, json_schema_extra=rules)
+    return info
+
+
 def _source(scheme: Scheme, match: re.Match[str]) -> Source:
     first, second = (*match.groups(), None)[:2]
     if scheme == "hf":
@@ -114,10 +141,16 @@ def _known_scheme(text: str, head: str) -> Scheme:
 
 
 def _checked_path(text: str) -> str:
-    if not text.strip() or re.search(r"[\x00-\x1f]", text):
+    if not text.strip(" ") or re.search(r"[\x00-\x1f]", text):
         raise ValueError(f"{text!r} is no path; write a source URI or a path")
     return text
 
 
 def _choices(use: Use) -> str:
     return "use " + ", ".join(FORMS[scheme] for scheme in ALLOWED[use])
+
+
+ModelSource = Annotated[str, _field("model"), AfterValidator(_checked("model"))]
+DataSource = Annotated[str, _field("data"), AfterValidator(_checked("data"))]
+FunctionSource = Annotated[str, _field("function"), AfterValidator(_checked("function"))]
+TemplateSource = Annotated[str, _field("template"), AfterValidator(_checked("template"))]
