@@ -1,0 +1,42 @@
+"""Decides which transport carries weights."""
+
+from typing import Literal
+
+from openrlhf_core.engines.rollout_environment import DeviceKind
+from openrlhf_core.spec.errors import ConfigurationError
+
+RequestedBackend = Literal["Auto", "NCCL", "CUDAIPC", "Gloo"]
+SyncBackend = Literal["gloo", "nccl", "ipc"]
+"""Name under which vLLM knows the transport."""
+
+
+def choose_backend(
+    requested: RequestedBackend, device_kind: DeviceKind, colocated: bool
+) -> SyncBackend:
+    """The transport for `training.weightSync.backend`.
+
+    `colocated` says that every engine shares its devices with the learner. Raises
+    ConfigurationError where the transport asked for cannot work.
+    """
+    if requested == "Gloo":
+        return "gloo"
+    if requested == "Auto":
+        return "gloo" if device_kind == "CPU" else "ipc" if colocated else "nccl"
+    if device_kind == "CPU":
+        raise ConfigurationError(
+            f"training.weightSync.backend is {requested}: it needs CUDA devices, and this run has "
+            "none; use Auto or Gloo"
+        )
+    if requested == "CUDAIPC" and not colocated:
+        raise ConfigurationError(
+            "training.weightSync.backend is CUDAIPC: it hands over memory of a shared device, and "
+            "not every engine shares its devices with the policy; use Auto or NCCL, or put Policy "
+            "and Rollout in one worker group of training.placement"
+        )
+    if requested == "NCCL" and colocated:
+        raise ConfigurationError(
+            "training.weightSync.backend is NCCL: it needs a device of its own on each side, and "
+            "the engines share theirs with the policy; use Auto or CUDAIPC, or give Rollout a "
+            "worker group of its own in training.placement"
+        )
+    return "ipc" if requested == "CUDAIPC" else "nccl"
