@@ -1,0 +1,1 @@
+"""From files to prompts, and from samples to balanced micro-batches."""
