@@ -1,7 +1,10 @@
-{{/* Names and labels: each decided here once. */}}
+{{/*
+Names and labels: each decided here once. The name is no value: the NetworkPolicy of every job lets
+the operator in by `app.kubernetes.io/name: rlhf-operator`.
+*/}}
 
 {{- define "rlhf-operator.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
+rlhf-operator
 {{- end -}}
 
 {{- define "rlhf-operator.fullname" -}}

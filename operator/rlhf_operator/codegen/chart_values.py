@@ -132,7 +132,6 @@ class ChartValues(SpecModel):
 
     image: ImageValues = Field(description="The operator's image.")
     image_pull_secrets: list[Fragment] = Field(description="Secrets to pull it with.")
-    name_override: ShortText = Field(description="Name in place of the chart's.")
     fullname_override: ShortText = Field(description="Name of all objects.")
     crds: CRDValues = Field(description="The custom resource definitions.")
     watch: WatchValues = Field(description="Whose jobs the operator looks after.")
