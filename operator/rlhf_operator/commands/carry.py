@@ -74,13 +74,13 @@ def config_map(job_name: str, files: Sequence[CarriedFile]) -> Manifest:
             texts[file.key] = file.content.decode()
         except UnicodeDecodeError:
             binaries[file.key] = base64.b64encode(file.content).decode()
+    contents = {"data": texts, "binaryData": binaries}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": f"{job_name}-files-{_digest(files)}"},
         "immutable": True,
-        "data": texts,
-        "binaryData": binaries,
+        **{field: keys for field, keys in contents.items() if keys},
     }
 
 

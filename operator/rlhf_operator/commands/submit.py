@@ -80,10 +80,11 @@ def submit_job(
             "ConfigMap (configmap://name/key)"
         )
     name = carrier["metadata"]["name"]
+    carried = with_carried_sources(job, files, name)
+    cluster.apply(carried, dry_run=True)  # a refused job leaves no ConfigMap behind
     cluster.apply(carrier, dry_run=dry_run)
-    made = cluster.apply(with_carried_sources(job, files, name), dry_run=dry_run)
     if not dry_run:
-        _hand_over(cluster, name, made)
+        _hand_over(cluster, name, cluster.apply(carried))
     _say(console, carrier, dry_run)
     _say(console, job, dry_run)
 
