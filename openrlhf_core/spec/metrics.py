@@ -1,0 +1,120 @@
+"""The catalogue of metrics: every name that a run may report, with unit and meaning, each once.
+
+The recorder refuses a name that is not here; the /metrics server, the status, the dashboards and
+the reference table are made from it.
+"""
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Unit = Literal["", "nats", "tokens", "samples", "seconds", "ratio", "updates", "passes", "versions"]
+Better = Literal["higher", "lower"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number a step. `name` is area/name."""
+
+    name: str
+    help: str
+    unit: Unit = ""
+    """Of the value; empty for a number without one. Ratios lie in 0..1."""
+    in_status: bool = False
+    """Whether the operator copies it into the object's status (at most 32)."""
+    better: Better | None = None
+    """Which way is progress; None when neither is, or it depends."""
+
+    @property
+    def prometheus_name(self) -> str:
+        """rlhf_area_name_unit; the unit is not said twice."""
+        stem = "rlhf_" + re.sub(r"[^a-z0-9]", "_", self.name)
+        words = stem.split("_")
+        return stem if not self.unit or self.unit in words else f"{stem}_{self.unit}"
+
+
+@dataclass(frozen=True)
+class MetricFamily:
+    """One metric for each of a few named things; in files area/<name of the thing>."""
+
+    area: str
+    label: str
+    """Prometheus label that holds the name."""
+    metric: Metric
+    """What a member means; its name is that of the whole family in Prometheus."""
+
+
+CATALOGUE: tuple[Metric, ...] = (
+    Metric("reward/mean", "Mean score of the scored completions.", "", True, "higher"),
+    Metric("reward/std", "Standard deviation of the scores.", "", True),
+    Metric("reward/failed_ratio", "Completions whose reward call failed.", "ratio", True, "lower"),
+    Metric("reward/uniform_group_ratio", "Groups whose scores are all equal.", "ratio", True),
+    Metric("kl/mean", "Mean KL divergence from the reference, a token.", "nats", True),
+    Metric("entropy/mean", "Mean entropy of the policy, a token.", "nats", True),
+    Metric("advantage/mean", "Mean advantage of the trained tokens."),
+    Metric("advantage/std", "Standard deviation of the trained tokens' advantages."),
+    Metric("response/length_mean", "Mean length of the completions.", "tokens", True),
+    Metric("response/length_max", "Longest completion.", "tokens"),
+    Metric("response/truncated_ratio", "Completions cut at their longest.", "ratio", True),
+    Metric("policy/loss", "Loss of the policy, mean over the optimizer steps.", "", True),
+    Metric("policy/clip_ratio", "Tokens whose ratio was clipped.", "ratio", True),
+    Metric("policy/approx_kl", "Mean KL divergence from the policy of the rollout.", "nats"),
+    Metric("policy/grad_norm", "Norm of the gradient before clipping.", "", True),
+    Metric("policy/learning_rate", "Learning rate of the last optimizer step.", "", True),
+    Metric("policy/skipped_updates", "Optimizer steps left out, not finite.", "updates", True),
+    Metric("value/loss", "Loss of the critic."),
+    Metric("ratio/max", "Largest ratio of new to old probability of a token.", "", True),
+    Metric("rollout/logprob_gap", "Mean |engine - learner| of tokens' log-probs.", "nats", True),
+    Metric("rollout/logprob_gap_max", "Largest |engine - learner| of a log-prob.", "nats", True),
+    Metric("rollout/num_samples", "Completions made.", "samples"),
+    Metric("rollout/num_tokens", "Tokens of the completions made.", "tokens"),
+    Metric(
+        "rollout/tokens_per_second",
+        "Tokens made a second of generation, over all engines.",
+        "tokens",
+        True,
+        "higher",
+    ),
+    Metric("rollout/policy_lag", "Versions the trained completions are behind.", "versions", True),
+    Metric("data/epoch", "Passes over the training data so far.", "passes", True),
+    Metric("time/step_seconds", "Wall time of the step.", "seconds", True, "lower"),
+    Metric("time/rollout", "Wall time of generation.", "seconds", True),
+    Metric("time/reward", "Wall time of scoring.", "seconds", True),
+    Metric("time/logprob", "Wall time of the forward passes before training.", "seconds", True),
+    Metric("time/train", "Wall time of the optimizer steps.", "seconds", True),
+    Metric("time/weight_sync", "Wall time of bringing weights to the engines.", "seconds", True),
+    Metric("time/checkpoint", "Wall time of the last commit of a checkpoint.", "seconds", True),
+)
+
+FAMILIES: tuple[MetricFamily, ...] = (
+    MetricFamily(
+        "reward_function",
+        "function",
+        Metric("reward_function/mean", "Mean raw score of one reward function."),
+    ),
+    MetricFamily("eval", "dataset", Metric("eval/reward", "Mean score on an evaluation dataset.")),
+)
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in CATALOGUE}
+_FAMILY_OF: dict[str, MetricFamily] = {family.area: family for family in FAMILIES}
+_MEMBER = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def find_metric(name: str) -> tuple[Metric, dict[str, str]]:
+    """The catalogue's entry for a name in a file, and its Prometheus labels.
+
+    >>> find_metric("reward_function/digits")[1]
+    {'function': 'digits'}
+
+    Raises ValueError when the catalogue has no such metric.
+    """
+    if metric := METRICS.get(name):
+        return metric, {}
+    area, _, member = name.partition("/")
+    family = _FAMILY_OF.get(area)
+    if family is not None and _MEMBER.fullmatch(member):
+        return family.metric, {family.label: member}
+    near = difflib.get_close_matches(name, METRICS, n=1)
+    hint = f"did you mean {near[0]}?" if near else "add it to openrlhf_core/spec/metrics.py"
+    raise ValueError(f"{name!r} is not in the catalogue of metrics; {hint}")
