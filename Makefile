@@ -21,7 +21,7 @@ export TRITON_CACHE_DIR ?= $(BUILD)/cache/triton
 export HF_HOME ?= $(BUILD)/cache/huggingface
 
 SOURCES := openrlhf_core operator trainer_images tests examples benchmarks
-GENERATED := crds
+GENERATED := crds helm/rlhf-operator
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev demo test fmt lint gen verify lock clean
@@ -54,6 +54,7 @@ lint: install-dev ## ruff, mypy --strict, and the arrows between the rooms
 
 gen: install-dev ## write the generated files anew
 	"$(BIN)/python" -m rlhf_operator.codegen.crd
+	"$(BIN)/python" -m rlhf_operator.codegen.helm
 
 verify: lint gen ## lint, and fail when a generated file is not what is committed
 	@changed="$$(git status --porcelain -- $(GENERATED))"; test -z "$$changed" || { \

@@ -256,8 +256,7 @@ def test_it_renders_as_a_sub_chart_with_globals(helm: str, tmp_path: Path) -> No
     (deployment,) = of_kind(objects, "Deployment")
     assert container(objects)["image"] == "mirror.example/rlhf-operator:9"
     assert deployment["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "pull"}]
-    values["rlhf-operator"]["enabled"] = False  # type: ignore[assignment]
-    assert render(helm, values, parent) == []
+    assert render(helm, {"rlhf-operator": {"enabled": False}}, parent) == []
 
 
 def test_the_job_in_the_notes_is_a_job(helm: str) -> None:

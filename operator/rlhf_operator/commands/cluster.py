@@ -5,6 +5,7 @@ the object, the namespace and the mend. Callers act on `NotFoundError` and `Conf
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -37,9 +38,10 @@ def open_cluster(namespace: str | None) -> "Cluster":
 
     `namespace` None means the context's, else `default`.
     """
+    file = os.environ.get("KUBECONFIG") or None  # the package reads it only when it is imported
     try:
-        api = config.new_client_from_config()  # type: ignore[no-untyped-call]
-        current = config.list_kube_config_contexts()[1]  # type: ignore[no-untyped-call]
+        api = config.new_client_from_config(file)  # type: ignore[no-untyped-call]
+        current = config.list_kube_config_contexts(file)[1]  # type: ignore[no-untyped-call]
     except ConfigException as fault:
         return _inside_a_pod(namespace, fault)
     own = current.get("context", {}).get("namespace", "default")
