@@ -127,7 +127,7 @@ class OptimizerBatch:
 
 @dataclass(frozen=True, eq=False)
 class MicroBatch:
-    """One forward pass as tensors, right-padded, or packed into one row. Made by data.collate.
+    """One forward pass as tensors, right-padded, or packed into one row. Made by engines.collate.
 
     Example, two samples of lengths 6 and 3 padded: token_ids [2, 6], attention_mask
     [[1,1,1,1,1,1],[1,1,1,0,0,0]]. Packed: token_ids [1, 9], position_ids [[0,1,2,3,4,5,0,1,2]],

@@ -1,0 +1,141 @@
+"""Scores of completions become advantages of tokens.
+
+The steps, over ragged samples laid end to end: a baseline per group shapes each score; the shaped
+score, at the last action token, and -coefficient x kl at every one are the token rewards; the
+advantage is their discounted sum from the token on; it may be centred or whitened over all action
+tokens of the rollout batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64, Int64
+
+from openrlhf_core.spec.rl import Estimator, Normalization
+
+DEVIATION_FLOOR = 1e-6
+"""Added to a group's standard deviation, so that equal scores give zeros and no division by 0."""
+VARIANCE_FLOOR = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class RaggedTokens:
+    """The action tokens of a batch, end to end, in the order of the samples."""
+
+    lengths: Int64[np.ndarray, "batch"]
+    """Action tokens of each sample."""
+    owners: Int64[np.ndarray, "tokens"]
+    """Which sample each token belongs to."""
+
+    @staticmethod
+    def of(action_masks: Sequence[Bool[np.ndarray, "_"]]) -> "RaggedTokens":
+        lengths = np.array([int(mask.sum()) for mask in action_masks], np.int64)
+        return RaggedTokens(lengths, np.repeat(np.arange(len(lengths)), lengths))
+
+    @property
+    def last_tokens(self) -> Int64[np.ndarray, "nonempty"]:
+        """Position of the last action token of each sample that has one."""
+        return np.cumsum(self.lengths)[self.lengths > 0] - 1
+
+
+def compute_advantages(
+    scores: Float[np.ndarray, "batch"],
+    group_ids: Int64[np.ndarray, "batch"],
+    action_masks: Sequence[Bool[np.ndarray, "_"]],
+    kl: Sequence[Float32[np.ndarray, "_"]] | None,
+    *,
+    estimator: Estimator,
+    gamma: float,
+    normalization: Normalization,
+    kl_coefficient: float,
+) -> list[Float32[np.ndarray, "_"]]:
+    """Advantages of each sample's tokens, 0 where the action mask is false.
+
+    `scores` holds NaN where the reward failed: such a sample is in no statistic and gets zeros,
+    and so does a group that a baseline estimator finds with fewer than two scored samples. `kl`
+    (None: no penalty in the reward) has one number for each token of each sample.
+    """
+    tokens = RaggedTokens.of(action_masks)
+    shaped, is_usable = shape_scores(scores, group_ids, estimator)
+    rewards = np.zeros(int(tokens.lengths.sum()))
+    if kl is not None and rewards.size:
+        flat_kl = np.concatenate([one[mask] for one, mask in zip(kl, action_masks, strict=True)])
+        rewards -= kl_coefficient * flat_kl
+    rewards[tokens.last_tokens] += shaped[tokens.lengths > 0]
+    advantages = returns_to_go(rewards, tokens.owners, gamma)
+    advantages = normalize(advantages, is_usable[tokens.owners], normalization)
+    return _per_sample(advantages, tokens, action_masks)
+
+
+def shape_scores(
+    scores: Float[np.ndarray, "batch"], group_ids: Int64[np.ndarray, "batch"], estimator: Estimator
+) -> tuple[Float64[np.ndarray, "batch"], Bool[np.ndarray, "batch"]]:
+    """Scores less their group's baseline, and which samples have one; 0 for the others.
+
+    GroupNorm: (score - mean) / (standard deviation, divisor n - 1) (GRPO, arXiv:2402.03300,
+    section 4.1.2); GroupMean: score - mean (Dr. GRPO, arXiv:2503.20783); LeaveOneOut: score - mean
+    of the others (RLOO, arXiv:2402.14740, equation 8); Return: the score itself.
+    """
+    is_scored = np.isfinite(scores)
+    known = np.where(is_scored, scores, 0.0).astype(np.float64)
+    if estimator == "Return":
+        return known, is_scored
+    groups = np.unique(group_ids, return_inverse=True)[1].reshape(-1)
+    sizes = np.bincount(groups, weights=is_scored)[groups]
+    means = np.bincount(groups, weights=known)[groups] / np.maximum(sizes, 1)
+    is_usable = is_scored & (sizes >= 2)
+    centred = np.where(is_usable, known - means, 0.0)
+    others = np.maximum(sizes - 1, 1)
+    if estimator == "LeaveOneOut":
+        # score - (sum - score) / (n - 1)  =  (score - mean) x n / (n - 1)
+        return centred * sizes / others, is_usable
+    if estimator == "GroupNorm":
+        deviations = np.sqrt(np.bincount(groups, weights=centred**2)[groups] / others)
+        return centred / (deviations + DEVIATION_FLOOR), is_usable
+    return centred, is_usable
+
+
+def returns_to_go(
+    rewards: Float64[np.ndarray, "tokens"], owners: Int64[np.ndarray, "tokens"], gamma: float
+) -> Float64[np.ndarray, "tokens"]:
+    """Sum over k >= 0 of gamma^k x the reward k tokens on, within the sample.
+
+    By doubling: once sums over the next s tokens are known, those over 2s take one addition, so a
+    batch of any lengths needs log2(longest) passes and no padding.
+    """
+    returns = rewards.copy()
+    span = 1
+    while span < len(rewards):
+        is_same = owners[span:] == owners[:-span]
+        if not is_same.any():
+            break
+        returns[:-span] += np.where(is_same, gamma**span * returns[span:], 0.0)
+        span *= 2
+    return returns
+
+
+def normalize(
+    advantages: Float64[np.ndarray, "tokens"],
+    is_usable: Bool[np.ndarray, "tokens"],
+    normalization: Normalization,
+) -> Float64[np.ndarray, "tokens"]:
+    """Advantages with mean 0 (Center) and variance 1 (Whiten) over the usable tokens; others 0."""
+    if normalization == "None" or not is_usable.any():
+        return np.where(is_usable, advantages, 0.0)
+    centred = advantages - advantages[is_usable].mean()
+    if normalization == "Whiten":
+        centred = centred / np.sqrt(centred[is_usable].var() + VARIANCE_FLOOR)
+    return np.where(is_usable, centred, 0.0)
+
+
+def _per_sample(
+    advantages: Float64[np.ndarray, "tokens"],
+    tokens: RaggedTokens,
+    action_masks: Sequence[Bool[np.ndarray, "_"]],
+) -> list[Float32[np.ndarray, "_"]]:
+    placed = [np.zeros(len(mask), np.float32) for mask in action_masks]
+    ends = np.cumsum(tokens.lengths)
+    for whole, mask, length, end in zip(placed, action_masks, tokens.lengths, ends, strict=True):
+        whole[mask] = advantages[end - length : end]
+    return placed

@@ -1,0 +1,31 @@
+"""The configuration that DeepSpeed is given, a pure function of ours."""
+
+from typing import Any
+
+from openrlhf_core.models.load import DeviceKind, Dtype
+
+
+def deepspeed_config(
+    zero_stage: int, dtype: Dtype, gradient_clip: float, world_size: int, device_kind: DeviceKind
+) -> dict[str, Any]:
+    """DeepSpeed's JSON for a learner that counts its own micro-batches and scales its own loss.
+
+    Batch sizes are 1: the learner says where an optimizer step ends. Stage 0 in float32 has no
+    clipping here, since DeepSpeed reports no norm there and the learner does both.
+    """
+    clips_itself = zero_stage == 0 and dtype == "Float32"
+    config: dict[str, Any] = {
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": 1,
+        "train_batch_size": world_size,
+        "gradient_clipping": 0.0 if clips_itself else gradient_clip,
+        "bf16": {"enabled": dtype == "BFloat16"},
+        "zero_optimization": {"stage": zero_stage, "overlap_comm": device_kind == "CUDA"},
+        "zero_allow_untested_optimizer": True,
+        "steps_per_print": None,
+    }
+    if dtype == "BFloat16" and zero_stage >= 2:
+        # Sums of many micro-batches in bfloat16 lose small gradients. Stage 1 would switch to an
+        # optimizer whose states DeepSpeed cannot offload; stage 0 knows no other format.
+        config["data_types"] = {"grad_accum_dtype": "fp32"}
+    return config

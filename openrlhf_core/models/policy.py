@@ -1,0 +1,44 @@
+"""A causal language model as learners see it: tokens in, their log-probs and entropies out."""
+
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from openrlhf_core.models.logprobs import ChunkedHead, token_logprobs
+
+
+class PolicyModel(nn.Module):
+    """Wraps a transformers model, whose output embedding it replaces by a `ChunkedHead`.
+
+    Parameters keep their Hugging Face names behind the prefix `model.`.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        model.set_output_embeddings(ChunkedHead(head.weight))  # type: ignore[no-untyped-call]
+        self.model = model
+
+    def forward(
+        self,
+        token_ids: Int64[Tensor, "batch seq"],
+        packed_position_ids: Int64[Tensor, "batch seq"] | None,
+        selected: Bool[Tensor, "batch seq"],
+        temperature: float,
+    ) -> tuple[Float[Tensor, "batch seq"], Float[Tensor, "batch seq"]]:
+        """Log-probs and entropies of the selected tokens, 0 elsewhere.
+
+        Rows are either right-padded (None) or hold samples end to end, each starting where the
+        position ids start from 0. Padding needs no mask: it comes after every token that is
+        looked at, and attention is causal.
+        """
+        hidden = self.model.base_model(
+            input_ids=token_ids, position_ids=packed_position_ids, use_cache=False
+        ).last_hidden_state  # [batch, seq, hidden]
+        head = self.model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        return token_logprobs(head, hidden, token_ids, selected, temperature)
+
+
+def huggingface_name(parameter_name: str) -> str:
+    """The name in a Hugging Face checkpoint of a parameter of `PolicyModel`."""
+    return parameter_name.removeprefix("model.")
