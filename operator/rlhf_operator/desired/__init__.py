@@ -1,0 +1,1 @@
+"""Pure: a job, its runtime and its plan make the child objects that should exist."""

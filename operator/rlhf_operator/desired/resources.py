@@ -1,0 +1,61 @@
+"""Resources of the Ray containers: what the runtime says for each device and each node."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from openrlhf_core.spec.plan import PlannedGroup
+from openrlhf_core.spec.quantity import parse_quantity
+from openrlhf_core.spec.runtime import DeviceSpec, WorkerSpec
+from rlhf_operator.desired.ray_types import Object
+
+DEFAULT_GPU_RESOURCE = "nvidia.com/gpu"
+KINDS = ("requests", "limits")
+
+
+def worker_resources(
+    worker: WorkerSpec, device: DeviceSpec, group: PlannedGroup, override: Object | None
+) -> Object:
+    """Requests and limits of a worker: per device x devices + per node, and the devices.
+
+    An override replaces the sum but never the devices: their number is the plan's.
+    """
+    count = group.devices_per_node
+    if override is not None:
+        resources = {kind: dict(_kind(override, kind)) for kind in KINDS}
+    else:
+        resources = {kind: _sum(worker, kind, count) for kind in KINDS}
+        cores = format_quantity(parse_quantity(device.cpus) * count)
+        if "cpu" not in resources["requests"] and "cpu" not in resources["limits"]:
+            resources["requests"]["cpu"] = cores
+    if device.kind == "CUDA":
+        name = device.resource_name or DEFAULT_GPU_RESOURCE
+        for kind in KINDS:
+            resources[kind][name] = str(count)
+    return {kind: values for kind, values in resources.items() if values}
+
+
+def memory_limit(resources: Mapping[str, Any]) -> Decimal | None:
+    """The bound on a container's memory, in bytes, or None."""
+    value = _kind(resources, "limits").get("memory")
+    return None if value is None else parse_quantity(value)
+
+
+def format_quantity(amount: Decimal) -> str:
+    """The amount as Kubernetes writes it: whole, else in thousandths."""
+    if amount == amount.to_integral_value():
+        return str(int(amount))
+    return f"{int((amount * 1000).to_integral_value())}m"
+
+
+def _sum(worker: WorkerSpec, kind: str, count: int) -> dict[str, str]:
+    totals: dict[str, Decimal] = {}
+    for fragment, factor in ((worker.resources_per_device, count), (worker.resources_per_node, 1)):
+        for name, value in _kind(fragment or {}, kind).items():
+            totals[name] = totals.get(name, Decimal(0)) + parse_quantity(value) * factor
+    return {name: format_quantity(total) for name, total in totals.items()}
+
+
+def _kind(fragment: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    found = fragment.get(kind)
+    return found if isinstance(found, Mapping) else {}

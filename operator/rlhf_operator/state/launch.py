@@ -1,0 +1,83 @@
+"""Policy: what a live attempt that nothing is wrong with needs next.
+
+No cluster: make it. Queued or not ready: wait. Ready: submit the driver, once. Then: watch.
+"""
+
+from rlhf_operator import names
+from rlhf_operator.state.situation import Situation
+from rlhf_operator.state.step import (
+    Act,
+    Activity,
+    CreateCluster,
+    DeleteCluster,
+    EnsureFinalizer,
+    PrepareChildren,
+    Step,
+    SubmitDriver,
+)
+
+CHECK_SECONDS = 2
+
+
+def launch(situation: Situation) -> Step | None:
+    """The next act of the live attempt."""
+    if not situation.is_live:
+        return None
+    if situation.observed.cluster is None:
+        return _make_cluster(situation)
+    activity = _starting(situation)
+    if situation.is_submitted:
+        return _watch(situation)
+    if not situation.is_cluster_ready:
+        return Step(activity, requeue_seconds=situation.limits.poll)
+    return _submit(situation)
+
+
+def _make_cluster(situation: Situation) -> Step:
+    """The attempt's cluster, when nothing of an earlier one is left."""
+    observed, attempt = situation.observed, situation.attempt
+    activity = _starting(situation)
+    assert attempt is not None and attempt.ray_cluster_name
+    if observed.other_clusters or observed.other_pods:
+        acts: tuple[Act, ...] = tuple(
+            DeleteCluster(c.name, c.uid) for c in observed.other_clusters if not c.is_deleting
+        )
+        return Step(activity, acts=acts, requeue_seconds=CHECK_SECONDS)
+    if observed.resolved is None:
+        return Step(activity, requeue_seconds=situation.limits.status)
+    finalizer = () if observed.has_finalizer else (EnsureFinalizer(),)
+    children = () if observed.has_children else (PrepareChildren(),)
+    create = CreateCluster(attempt.ray_cluster_name)
+    return Step(activity, acts=(*finalizer, *children, create), requeue_seconds=1)
+
+
+def _submit(situation: Situation) -> Step:
+    attempt, known = situation.attempt, situation.status.ray_cluster
+    head, cluster = situation.observed.head, situation.observed.cluster
+    assert attempt is not None and known is not None and head is not None and cluster is not None
+    submission = names.submission_id(situation.job.metadata.name, attempt.number)
+    identity = {"uid": cluster.uid, "head_pod_uid": head.uid, "head_pod_name": head.name}
+    return Step(
+        _starting(situation),
+        acts=(SubmitDriver(cluster.name, attempt.number, submission),),
+        changes={
+            "attempt": attempt.model_copy(update={"submission_id": submission}),
+            "ray_cluster": known.model_copy(update=identity),
+        },
+        requeue_seconds=1,
+    )
+
+
+def _watch(situation: Situation) -> Step:
+    driver = situation.observed.driver
+    running = situation.condition("Running")
+    was_running = running is not None and running.status != "False"
+    is_running = was_running if driver is None else driver.status == "RUNNING"
+    activity = Activity.RUNNING if is_running else _starting(situation)
+    return Step(activity, requeue_seconds=situation.limits.poll)
+
+
+def _starting(situation: Situation) -> Activity:
+    attempt = situation.attempt
+    is_first = attempt is None or attempt.number == 1
+    return Activity.STARTING if is_first else Activity.RESTARTING
