@@ -38,13 +38,6 @@ class ClusterMounts:
 
 
 @dataclass(frozen=True)
-class PythonModule:
-    """A module to import by name, `python://package.module`. Read by rewards.load."""
-
-    name: str
-
-
-@dataclass(frozen=True)
 class Locator:
     """Knows where sources lie on this machine. Made by the driver, read by whoever opens one."""
 
@@ -73,11 +66,11 @@ class Locator:
             raise ConfigurationError(f"{source}: a module has no path; import it by its name")
         return _existing(self.base / parsed.path, source)
 
-    def locate_code(self, source: str) -> Path | PythonModule:
-        """A reward function's file, or the module that holds it."""
+    def locate_code(self, source: str) -> Path | str:
+        """A reward function's file, or the name of the module that holds it."""
         parsed = _parse(source, "function")
         if parsed.scheme == "python":
-            return PythonModule(parsed.name)
+            return parsed.name
         path = self.locate(source, "function")
         if path.is_dir():
             raise ConfigurationError(f"{source}: {path} is a directory; name the .py file in it")

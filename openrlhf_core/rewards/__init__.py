@@ -1,0 +1,1 @@
+"""What scores a completion: users' Python functions, and how their scores add up."""

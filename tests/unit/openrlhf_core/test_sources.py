@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from openrlhf_core.sources import ClusterMounts, Locator, PythonModule
+from openrlhf_core.sources import ClusterMounts, Locator
 from openrlhf_core.spec.errors import ConfigurationError
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -195,6 +195,6 @@ def test_code_is_a_file_or_a_module(tmp_path: Path):
     (tmp_path / "reward.py").touch()
     locator = Locator(tmp_path)
     assert locator.locate_code("reward.py") == tmp_path / "reward.py"
-    assert locator.locate_code("python://package.rewards") == PythonModule("package.rewards")
+    assert locator.locate_code("python://package.rewards") == "package.rewards"
     with pytest.raises(ConfigurationError, match="is a directory"):
         locator.locate_code(str(tmp_path))
