@@ -82,7 +82,7 @@ def run(
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ends a command that still runs because we were interrupted, and waits for it."""
+    """Ends a command that still runs because we were interrupted; leaves nothing open."""
     if process.poll() is None:
         process.terminate()
         try:
@@ -90,6 +90,8 @@ def end(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+    if process.stdout:
+        process.stdout.close()
 
 
 def say(text: str) -> None:

@@ -144,10 +144,10 @@ def pip_progress(total: int) -> Callable[[str], None]:
 
     def listen(line: str) -> None:
         nonlocal count
-        if line.startswith("Collecting "):
+        if line.startswith(("Collecting ", "Processing ")):
             count += 1
             if count % step == 0 or count == total:
-                name = line.split()[1]
+                name = Path(line.split()[1]).name
                 end = "\r" if step == 1 else "\n"
                 sys.stdout.write(f"  [{count}/{total}] {name:<50}{end}")
                 sys.stdout.flush()
