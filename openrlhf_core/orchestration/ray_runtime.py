@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -23,12 +22,10 @@ TEMPORARY_PREFIX = "rlhf-"
 def local_ray(resources: Mapping[str, float], num_cpus: int, num_gpus: int) -> Iterator[None]:
     """Runs a Ray on this machine that offers `resources`, and ends all of it on exit.
 
-    Ray ends its processes itself when this process is killed.
+    `ray_environment.local_ray_environment` must be in place since before Ray was imported. Ray ends
+    its processes itself when this process is killed.
     """
     remove_abandoned_directories()
-    os.environ["RAY_AUTH_MODE"] = "token"
-    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     directory = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY_PREFIX}{os.getpid()}-", dir="/tmp"))
     try:
         ray.init(

@@ -1,4 +1,4 @@
-"""Which completion is asked of which engine, with which seed: decided before generation starts."""
+"""Which completions a step asks for, each with a seed of its own: decided before generation."""
 
 from collections.abc import Sequence
 
@@ -52,14 +52,3 @@ def make_rollouts(
         )
         for index, completion in enumerate(completions)
     ]
-
-
-def assign(num_requests: int, group_size: int, num_engines: int) -> list[list[int]]:
-    """Returns the request numbers of each engine: whole groups in turn, so prefixes are shared.
-
-    Static: the same requests go to the same engines whenever a run is repeated.
-    """
-    shares: list[list[int]] = [[] for _ in range(num_engines)]
-    for index in range(num_requests):
-        shares[(index // group_size) % num_engines].append(index)
-    return shares

@@ -1,11 +1,9 @@
-"""Requests: prompt order, seeds that depend on four numbers alone, static assignment."""
+"""Requests: prompt order, seeds that depend on four numbers alone."""
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
 
 from openrlhf_core.engines.protocols import Completion
-from openrlhf_core.recipes.requests import assign, make_requests, make_rollouts, request_seed
+from openrlhf_core.recipes.requests import make_requests, make_rollouts, request_seed
 from openrlhf_core.samples import Prompt
 
 
@@ -46,15 +44,3 @@ def test_rollouts_join_completions_to_prompts_in_order() -> None:
     assert {r.policy_version for r in rollouts} == {6}
     assert list(rollouts[2].token_ids) == [9, 7, 2]
 
-
-@given(st.integers(1, 20), st.integers(1, 5), st.integers(1, 4))
-def test_assignment_gives_every_request_to_one_engine_in_whole_groups(
-    num_prompts: int, group_size: int, num_engines: int
-) -> None:
-    shares = assign(num_prompts * group_size, group_size, num_engines)
-    assert sorted(sum(shares, [])) == list(range(num_prompts * group_size))
-    for share in shares:
-        assert len(share) % group_size == 0
-        assert share == sorted(share)
-    sizes = [len(share) for share in shares]
-    assert max(sizes) - min(sizes) <= group_size
