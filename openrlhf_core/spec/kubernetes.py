@@ -18,8 +18,13 @@ JOB_NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 _LABEL_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _LABEL_PREFIX = r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?"
 
-LabelKey = Annotated[str, Field(max_length=317, pattern=f"^{_LABEL_PREFIX}{_LABEL_NAME}$")]
-LabelValue = Annotated[str, Field(max_length=63, pattern=f"^({_LABEL_NAME})?$")]
+LABEL_KEY_PATTERN = f"^{_LABEL_PREFIX}{_LABEL_NAME}$"
+LABEL_VALUE_PATTERN = f"^({_LABEL_NAME})?$"
+DNS_LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+DNS_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+
+LabelKey = Annotated[str, Field(max_length=317, pattern=LABEL_KEY_PATTERN)]
+LabelValue = Annotated[str, Field(max_length=63, pattern=LABEL_VALUE_PATTERN)]
 Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=64)]
 AnnotationValue = Annotated[str, Field(max_length=262144)]
 Annotations = Annotated[dict[LabelKey, AnnotationValue], Field(max_length=64)]
@@ -27,12 +32,8 @@ PodAnnotations = Annotated[
     dict[LabelKey, Annotated[str, Field(max_length=16384)]], Field(max_length=64)
 ]
 
-DNSLabel = Annotated[
-    str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-]
-DNSName = Annotated[
-    str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
-]
+DNSLabel = Annotated[str, Field(min_length=1, max_length=63, pattern=DNS_LABEL_PATTERN)]
+DNSName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_NAME_PATTERN)]
 """Name of a Kubernetes object (DNS-1123 subdomain)."""
 
 Fragment = Annotated[

@@ -15,6 +15,7 @@ from openrlhf_core.spec.yaml_scalars import resolve_plain, resolve_tagged
 MAX_BYTES = 3 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_NODES = 200_000
+MAX_KEY_SHOWN = 80
 MERGE_KEY = "<<"
 NO_TAG = (None, "!")
 
@@ -79,11 +80,17 @@ def path_text(path: Path) -> str:
     for part in path:
         if isinstance(part, int):
             text += f"[{part}]"
-        elif part.replace("_", "a").isalnum():
+        elif len(part) <= MAX_KEY_SHOWN and part.replace("_", "a").isalnum():
             text += f".{part}" if text else part
         else:
-            text += f"[{part}]"
+            text += f"[{_printable(part)}]"
     return text
+
+
+def _printable(key: str) -> str:
+    """A key on one line: a problem is one line, whatever a file holds."""
+    short = key if len(key) <= MAX_KEY_SHOWN else key[:MAX_KEY_SHOWN] + "..."
+    return short if short.isprintable() else repr(short)[1:-1]
 
 
 def _unreadable(line: int, message: str, fix: str) -> YamlFile:
