@@ -19,12 +19,12 @@ class ProgressBoard:
 
     def __init__(
         self,
-        *,
         attempt: int,
         total_steps: int,
         versions: Mapping[str, str],
         resumed_from: CheckpointRecord | None = None,
         checkpoint_count: int = 0,
+        *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._clock = clock

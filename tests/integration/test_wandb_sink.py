@@ -9,13 +9,10 @@ CODE = """
 import sys
 from pathlib import Path
 from openrlhf_core.spec.errors import RunError
-from openrlhf_core.spec.records import LoggingSpec, WandbSpec
-from openrlhf_core.telemetry.sink import open_sinks
-spec = LoggingSpec(wandb=WandbSpec(project="rlhf"))
+from openrlhf_core.spec.records import WandbSpec
+from openrlhf_core.telemetry.wandb_sink import WandbSink
 try:
-    (sink,) = open_sinks(
-        spec, Path(sys.argv[1]), start_step=0, run_id="ab12", job_name="job", training={"seed": 1}
-    )
+    sink = WandbSink(WandbSpec(project="rlhf"), Path(sys.argv[1]), "ab12", "job", {"seed": 1})
 except RunError as error:
     print(type(error).__name__, error)
     sys.exit(0)
