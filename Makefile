@@ -24,7 +24,7 @@ SOURCES := openrlhf_core operator trainer_images tests examples benchmarks
 GENERATED := crds helm/rlhf-operator
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test fmt lint gen verify lock clean
+.PHONY: help install install-dev demo test fmt lint gen verify lock clean e2e e2e-images faults images run-operator
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,31 @@ verify: lint gen ## lint, and fail when a generated file is not what is committe
 	  git --no-pager diff -- $(GENERATED); \
 	  echo "Generated files differ from the committed ones; commit what 'make gen' wrote:"; \
 	  echo "$$changed"; exit 1; }
+
+# End to end on the test cluster's real node (root). `make e2e MANIFEST=file` runs another job and
+# writes the final object to build/e2e/<name>.json.
+E2E = "$(BIN)/python" tests/cluster/e2e/run.py --lab "$(LAB)" $(if $(MANIFEST),--manifest "$(MANIFEST)")
+
+e2e: install-dev ## the operator from its image, the quickstart to Complete (MANIFEST=file)
+	$(E2E)
+
+e2e-images: install-dev ## the same from the real trainer-cpu image
+	$(E2E) --images
+
+faults: install-dev ## break it in every way we know and write the table docs/faults.md
+	"$(BIN)/python" tests/cluster/e2e/faults.py --lab "$(LAB)" $(FAULTS_ARGS)
+
+# With another builder: make images BUILDER="docker build" PREFIX=my.registry/
+BUILDER ?= $(LAB) image build
+PREFIX ?= registry.lab/
+VERSION := 0.1.0
+
+images: ## build the operator's and the CPU trainer's image
+	$(BUILDER) $(if $(findstring docker,$(BUILDER)),-t) $(PREFIX)rlhf-operator:$(VERSION) -f trainer_images/operator/Dockerfile .
+	$(BUILDER) $(if $(findstring docker,$(BUILDER)),-t) $(PREFIX)rlhf-trainer-cpu:$(VERSION) -f trainer_images/trainer-cpu/Dockerfile .
+
+run-operator: install-dev ## run the operator here, against the current kubeconfig
+	"$(BIN)/python" -m rlhf_operator --all-namespaces $(OPERATOR_ARGS)
 
 lock: install-dev ## write the pin files from what .venv holds
 	"$(BIN)/python" trainer_images/lock_cpu.py
