@@ -1,0 +1,227 @@
+"""Reward workers on a real Ray: users' code that hangs, dies, lies or prints harms nobody else."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import ray
+
+from openrlhf_core.orchestration.reward_workers import RewardPool
+from openrlhf_core.samples import Prompt, Rollout, ScoredRollout
+from openrlhf_core.sources import Locator
+from openrlhf_core.spec.errors import ConfigurationError, StopRequested
+from openrlhf_core.spec.reward import RewardFunctionSpec
+
+
+def nobody_stops() -> None:
+    """A stop flag that is never set."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def local_ray() -> Iterator[None]:
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    ray.init(
+        address="local",
+        num_cpus=1,
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=100_000_000,
+    )
+    yield
+    ray.shutdown()
+
+
+def make_rollouts(num_prompts: int, group_size: int = 2) -> tuple[list[Rollout], list[str]]:
+    """Prompts p0, p1, ... with label = their number; completions a0, a1, ..."""
+    rollouts = [
+        Rollout(
+            Prompt(p, f"p{p} ", np.zeros(2, np.int32), label=p, columns={"level": p}),
+            sample,
+            np.zeros(1, np.int32),
+            np.zeros(1, np.float32),
+            "stop",
+            0,
+        )
+        for p in range(num_prompts)
+        for sample in range(group_size)
+    ]
+    return rollouts, [f"{each.prompt.text}a{each.sample_index}" for each in rollouts]
+
+
+def make_pool(tmp_path: Path, code: str, num_workers: int = 2, **spec: object) -> RewardPool:
+    (tmp_path / "reward.py").write_text(code)
+    function = RewardFunctionSpec(source="reward.py", **spec)
+    return RewardPool([function], Locator(tmp_path), num_workers, tmp_path / "rewards.log")
+
+
+def score(pool: RewardPool, num_prompts: int = 3) -> list[ScoredRollout]:
+    pool.wait_ready(nobody_stops)
+    return pool.score(*make_rollouts(num_prompts), nobody_stops)
+
+
+def values(scored: list[ScoredRollout]) -> list[float | None]:
+    return [each.score for each in scored]
+
+
+def test_scores_come_back_in_order_with_labels_columns_and_weights(tmp_path: Path):
+    (tmp_path / "a.py").write_text(
+        "def reward_func(queries, prompts, labels, level):\n"
+        "    return [l + lv + int(q[-1]) / 2 for q, l, lv in zip(queries, labels, level)]\n"
+    )
+    functions = [
+        RewardFunctionSpec(name="mine", source="a.py", weight=0.5, batch_size=1),
+        RewardFunctionSpec(name="digits", source="builtin://digits"),
+    ]
+    pool = RewardPool(functions, Locator(tmp_path), 2)
+    scored = score(pool)
+    # mine = 2 x prompt + sample / 2; digits of "a0" = 1/2
+    assert values(scored) == [0.5 * (2 * p + s / 2) + 0.5 for p in range(3) for s in range(2)]
+    assert scored[3].parts == {"mine": 2.5, "digits": 0.5}
+    assert pool.last_error is None
+    pool.close()
+
+
+def test_a_failed_call_masks_its_group_alone(tmp_path: Path):
+    pool = make_pool(
+        tmp_path,
+        "def reward_func(queries, prompts, labels):\n"
+        "    if labels[0] == 1:\n"
+        "        raise ValueError('no such answer')\n"
+        "    return [1.0] * len(queries)\n",
+    )
+    assert values(score(pool)) == [1.0, 1.0, None, None, 1.0, 1.0]
+    assert pool.last_error is not None
+    assert "reward.py:3: ValueError: no such answer" in pool.last_error
+    assert values(pool.score(*make_rollouts(1), nobody_stops)) == [1.0, 1.0]
+    assert pool.last_error is None
+    pool.close()
+
+
+@pytest.mark.parametrize(
+    ("misdeed", "words"),
+    [
+        ("os._exit(1)", "its worker died"),
+        ("ctypes.string_at(0)", "its worker died"),
+        ("time.sleep(10**6)", "no answer within timeoutSeconds of 1"),
+        ("[None for _ in iter(int, 1)]", "no answer within timeoutSeconds of 1"),
+        ("re.match('(a+)+$', 'a' * 64 + 'b')", "no answer within timeoutSeconds of 1"),
+    ],
+    ids=["exits", "crashes", "sleeps", "loops", "holds the interpreter"],
+)
+def test_a_worker_that_dies_or_hangs_is_replaced(tmp_path: Path, misdeed: str, words: str):
+    pids = tmp_path / "pids"
+    pool = make_pool(
+        tmp_path,
+        "import ctypes, os, re, time\n"
+        f"with open({str(pids)!r}, 'a') as file:\n    print(os.getpid(), file=file)\n"
+        "def reward_func(queries, prompts, labels):\n"
+        f"    if labels[0] == 0:\n        {misdeed}\n"
+        "    return [1.0] * len(queries)\n",
+        num_workers=1,
+        timeout_seconds=1.0,
+    )
+    assert values(score(pool)) == [None, None, 1.0, 1.0, 1.0, 1.0]
+    assert words in (pool.last_error or "")
+    first, second = map(int, pids.read_text().split())
+    assert wait_until_gone(first)
+    pool.close()
+    assert wait_until_gone(second)
+
+
+def wait_until_gone(pid: int) -> bool:
+    deadline = time.monotonic() + 20
+    while Path("/proc", str(pid)).exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not Path("/proc", str(pid)).exists()
+
+
+def test_calls_run_side_by_side(tmp_path: Path):
+    pool = make_pool(
+        tmp_path,
+        "import time\n"
+        "def reward_func(queries, prompts, labels):\n"
+        "    begin = time.time()\n    time.sleep(1)\n"
+        "    return [begin] * len(queries)\n",
+    )
+    begins = values(score(pool, num_prompts=2))
+    assert abs(begins[0] - begins[2]) < 0.9
+    pool.close()
+
+
+def test_prints_go_to_the_log_file_and_state_lives_as_long_as_the_worker(tmp_path: Path):
+    pool = make_pool(
+        tmp_path,
+        "import os\nseen = []\n"
+        "async def reward_func(queries, prompts, labels):\n"
+        "    seen.append(1)\n    print('scored', len(seen), flush=True)\n"
+        "    os.system('echo from a child')\n"
+        "    return [len(seen)] * len(queries)\n",
+        num_workers=1,
+    )
+    assert values(score(pool)) == [1, 1, 2, 2, 3, 3]
+    log = (tmp_path / "rewards.log").read_text()
+    assert "scored 3" in log
+    assert "from a child" in log
+    pool.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("x = 1\nimport no_such_module\n", "reward.py:2: ModuleNotFoundError"),
+        ("import os\nos._exit(0)\n", "the process died while it imported the reward code"),
+        ("def other(): ...\n", "has no function 'reward_func'"),
+    ],
+)
+def test_code_that_cannot_be_imported_ends_the_run_before_it_begins(
+    tmp_path: Path, code: str, words: str
+):
+    pool = make_pool(tmp_path, code)
+    with pytest.raises(ConfigurationError, match=words):
+        pool.wait_ready(nobody_stops)
+    pool.close()
+
+
+def test_code_that_is_not_there_is_told_at_once(tmp_path: Path):
+    with pytest.raises(ConfigurationError, match="nowhere.* is not there"):
+        RewardPool([RewardFunctionSpec(source="nowhere.py")], Locator(tmp_path))
+
+
+def test_a_stop_breaks_off_and_the_next_score_starts_afresh(tmp_path: Path):
+    pool = make_pool(
+        tmp_path,
+        "import time\n"
+        "def reward_func(queries, prompts, labels):\n"
+        "    time.sleep(30 if labels[0] == 2 else 0)\n"
+        "    return labels\n",
+    )
+    pool.wait_ready(nobody_stops)
+    begin = time.monotonic()
+
+    def stop_after_a_second() -> None:
+        if time.monotonic() > begin + 1:
+            raise StopRequested("stop")
+
+    with pytest.raises(StopRequested):
+        pool.score(*make_rollouts(3), stop_after_a_second)
+    assert time.monotonic() < begin + 5
+    assert values(pool.score(*make_rollouts(2), nobody_stops)) == [0, 0, 1, 1]
+    pool.close()
+
+
+def test_a_replacement_that_cannot_import_masks_what_is_left(tmp_path: Path):
+    mark = tmp_path / "mark"
+    pool = make_pool(
+        tmp_path,
+        "import os\n"
+        f"if os.path.exists({str(mark)!r}):\n    raise RuntimeError('only once')\n"
+        "def reward_func(queries, prompts, labels):\n"
+        f"    open({str(mark)!r}, 'w')\n    os._exit(1)\n",
+        num_workers=1,
+    )
+    assert values(score(pool)) == [None] * 6
+    assert "its worker died" in (pool.last_error or "")
+    pool.close()
