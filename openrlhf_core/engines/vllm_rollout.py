@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import ValidationError
 from vllm import LLM, CompletionOutput, RequestOutput, SamplingParams, TokensPrompt
 from vllm.logprobs import FlatLogprobs
 from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
@@ -150,7 +151,7 @@ class VllmRolloutEngine:
             top_k=sampling.top_k,
             max_tokens=request.max_tokens,
             # vLLM counts the tokens before the end token, the spec counts it in.
-            min_tokens=min(sampling.min_tokens, request.max_tokens) - 1,
+            min_tokens=max(min(sampling.min_tokens, request.max_tokens) - 1, 0),
             stop=list(sampling.stop),
             stop_token_ids=list(self._model.end_token_ids),
             logprobs=0,
@@ -189,7 +190,7 @@ def _load(directory: Path, model: RolloutModel, spec: RolloutSpec, settings: Eng
     except (ValueError, NotImplementedError) as error:
         raise ConfigurationError(
             f"vLLM cannot run the model in {directory} as training.rollout says: "
-            f"{_first_line(error)}"
+            f"{_cause(error)}{_mend(error, settings.device_kind)}"
         ) from error
 
 
@@ -212,9 +213,20 @@ def _check_head_size(model: RolloutModel) -> None:
         )
 
 
-def _first_line(error: Exception) -> str:
+def _cause(error: Exception) -> str:
+    """The sentence of vLLM's error that says why; pydantic wraps it in several lines."""
+    if isinstance(error, ValidationError):
+        return error.errors()[0]["msg"].removeprefix("Value error, ")
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    return lines[0].split(" Try ")[0].rstrip(".") if lines else type(error).__name__
+
+
+def _mend(error: Exception, device_kind: DeviceKind) -> str:
+    """What to change in the manifest; vLLM's own advice names its flags."""
+    if "memory" not in str(error) and "cache" not in str(error):
+        return ""
+    field = "rollout.kvCacheBytes" if device_kind == "CPU" else "rollout.memoryFraction"
+    return f"; raise {field}, or lower data.promptMaxLength and rollout.sampling.maxTokens"
 
 
 def _completion(output: CompletionOutput) -> Completion:

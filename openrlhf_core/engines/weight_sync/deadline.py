@@ -1,6 +1,5 @@
 """A time limit that the steps of one weight sync share, and the error past it."""
 
-import re
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -26,9 +25,8 @@ class Deadline:
 
 def sync_failure(what: str, seconds: float, cause: object) -> RetryableError:
     """The error of a sync in which `what` went wrong under a limit of `seconds`."""
-    reason = re.sub(r"^\[[^]]*\] ", "", str(cause))  # gloo begins with its source line
     return RetryableError(
-        f"weight sync: {what}: {reason.rstrip('.')}. The other side is lost or stuck, or "
+        f"weight sync: {what}: {cause}. The other side is lost or stuck, or "
         f"slower than training.weightSync.timeoutSeconds ({seconds:g} s) allows"
     )
 

@@ -1,6 +1,7 @@
 """The gloo group of learner rank 0 and all engine workers, apart from any default group."""
 
 import os
+import re
 import socket
 from datetime import timedelta
 from typing import Any
@@ -31,8 +32,9 @@ class GlooGroup:
             store = PrefixStore("weight_sync", self._store)
             self._group: Any = _ProcessGroupGloo(store, rank, group.world_size, options)
         except (RuntimeError, OSError) as error:
-            what = f"rank {rank} of {group.world_size} did not meet the others at {group.host}:"
-            raise sync_failure(f"{what}{group.port}", group.timeout_seconds, error) from error
+            where = f"{group.host}:{group.port}"
+            what = f"rank {rank} of {group.world_size} did not meet the others at {where}"
+            raise sync_failure(what, group.timeout_seconds, _reason(error)) from error
 
     def broadcast(self, flat: UInt8[Tensor, "num_bytes"], what: str, deadline: Deadline) -> None:
         """Copies rank 0's `flat` into that of every other rank. RetryableError names `what`."""
@@ -43,7 +45,7 @@ class GlooGroup:
         try:
             self._joined().broadcast([flat], options).wait()
         except RuntimeError as error:
-            raise sync_failure(what, deadline.seconds, error) from error
+            raise sync_failure(what, deadline.seconds, _reason(error)) from error
 
     def total(self, value: int, what: str, deadline: Deadline) -> int:
         """Sum of every rank's `value`; returns once all ranks have called it."""
@@ -53,7 +55,7 @@ class GlooGroup:
         try:
             self._joined().allreduce([counter], options).wait()
         except RuntimeError as error:
-            raise sync_failure(what, deadline.seconds, error) from error
+            raise sync_failure(what, deadline.seconds, _reason(error)) from error
         return int(counter.item())
 
     def close(self) -> None:
@@ -77,6 +79,11 @@ def open_store(group: SyncGroup, is_master: bool) -> TCPStore:
         wait_for_workers=False,
         timeout=timedelta(seconds=group.timeout_seconds),
     )
+
+
+def _reason(error: Exception) -> str:
+    """Gloo's message without its source line and its advice."""
+    return re.sub(r"^\[[^]]*\] ", "", str(error)).split(". ")[0].rstrip(".")
 
 
 def _device_towards(host: str, port: int) -> object:
