@@ -50,6 +50,7 @@ lint: install-dev ## ruff, mypy --strict, and the arrows between the rooms
 	"$(BIN)/ruff" format --check $(wildcard $(SOURCES))
 	"$(BIN)/ruff" check $(wildcard $(SOURCES))
 	"$(BIN)/mypy"
+	"$(BIN)/mypy" tests trainer_images
 	"$(BIN)/lint-imports"
 
 gen: install-dev ## write the generated files anew
