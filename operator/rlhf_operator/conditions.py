@@ -48,8 +48,7 @@ class Reason(StrEnum):
     PODS_READY = "PodsReady"
     CLUSTER_UNREACHABLE = "ClusterUnreachable"
     UNSCHEDULABLE = "Unschedulable"
-    API_DENIED = "ApiDenied"
-    INVALID_RAY_CLUSTER = "InvalidRayCluster"
+    ACT_FAILED = "ActFailed"
 
     NOT_STARTED = "NotStarted"
     STARTING = "Starting"

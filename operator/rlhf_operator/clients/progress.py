@@ -5,6 +5,9 @@ from pydantic import ValidationError
 
 from openrlhf_core.spec.progress import Progress
 
+LAST_WORD = "rlhf-progress: "
+"""Begins the line in which a driver that ends prints its last Progress: nobody asks it any more."""
+
 TIMEOUT = aiohttp.ClientTimeout(total=8, connect=3)
 
 
@@ -31,3 +34,14 @@ def parse_progress(text: str | bytes) -> Progress | None:
         return Progress.model_validate_json(text, extra="ignore")
     except ValidationError:
         return None
+
+
+def split_log(text: str) -> tuple[str, Progress | None]:
+    """What a driver printed less the lines for machines, and its last Progress if it printed one.
+
+    split_log("boom\\nrlhf-progress: {...}\\n") == ("boom", Progress(...))
+    """
+    lines = text.splitlines()
+    spoken = [line for line in lines if line.startswith(LAST_WORD)]
+    kept = "\n".join(line for line in lines if not line.startswith(LAST_WORD)).strip()
+    return kept, parse_progress(spoken[-1].removeprefix(LAST_WORD)) if spoken else None

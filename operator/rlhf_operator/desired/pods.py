@@ -119,7 +119,7 @@ def _environment(blueprint: Blueprint, overrides: tuple[PodOverrides, ...]) -> F
     ours = (
         {"name": "HF_HOME", "value": names.CACHE_DIRECTORY},
         {"name": "PYTHONUNBUFFERED", "value": "1"},
-        {"name": "RLHF_JOB", "value": blueprint.job.name},
+        {"name": "RLHF_JOB_UID", "value": blueprint.job.uid},
     )
     theirs = (*blueprint.runtime.env, *(entry for part in overrides for entry in part.env))
     kept = [entry for entry in theirs if not str(entry.get("name")).startswith("RAY_AUTH_")]

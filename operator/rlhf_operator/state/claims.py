@@ -55,14 +55,15 @@ def _queued(situation: Situation, step: Step, status: RLHFJobStatus) -> Claim:
 
 
 def _cluster_ready(situation: Situation, step: Step, status: RLHFJobStatus) -> Claim:
-    cluster, resolved = situation.observed.cluster, situation.observed.resolved
+    cluster = situation.observed.cluster
+    if step.failure:
+        return "False", Reason.ACT_FAILED, step.failure
     if _is_over(step) or status.attempt is None or step.activity is Activity.REJECTED:
         return "False", Reason.NO_ATTEMPT, "no attempt is under way"
-    if cluster is None and resolved is None:
-        findings = "; ".join(finding.message for finding in situation.observed.findings)
-        return "False", Reason.CREATING, findings or "waiting to be resolved"
     if cluster is None:
-        return "False", Reason.CREATING, f"making RayCluster {status.attempt.ray_cluster_name}"
+        findings = "; ".join(finding.message for finding in situation.observed.findings)
+        making = f"making RayCluster {status.attempt.ray_cluster_name}"
+        return "False", Reason.CREATING, findings or making
     if cluster.is_suspended:
         return "False", Reason.WAITING_FOR_QUOTA, "no pods before the queue admits them"
     if situation.is_cluster_ready:

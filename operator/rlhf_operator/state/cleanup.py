@@ -38,6 +38,6 @@ def _step(situation: Situation, kept: Cluster | None, acts: tuple[Act, ...]) -> 
         is_left = bool(acts)
     else:
         is_left = bool(observed.clusters or observed.pods or observed.other_pods)
-        if not is_left and observed.has_children:
-            return Step(Activity.FINISHED, acts=(RemovePolicy(),))
+        if not is_left and observed.has_policy:
+            return Step(Activity.FINISHED, acts=(RemovePolicy(),), requeue_seconds=0)
     return Step(Activity.FINISHED, acts=acts, requeue_seconds=CHECK_SECONDS) if is_left else None

@@ -31,7 +31,7 @@ class Decision:
 
     acts: tuple[Act, ...]
     status: RLHFJobStatus
-    status_on_failure: RLHFJobStatus
+    status_on_failure: Callable[[str], RLHFJobStatus]
     """Written instead when an act fails: what was observed, without the step's changes."""
     requeue_seconds: float | None
 
@@ -60,13 +60,17 @@ POLICIES: tuple[Callable[[Situation], Step | None], ...] = (
 def decide(situation: Situation) -> Decision:
     """The decision of the first policy that answers; the last one always does."""
     step = next(step for policy in POLICIES if (step := policy(situation)) is not None)
-    unchanged = replace(step, changes={}, verdict=None)
     return Decision(
         acts=step.acts,
         status=build_status(situation, step),
-        status_on_failure=build_status(situation, unchanged),
+        status_on_failure=lambda why: build_status(situation, without_changes(step, why)),
         requeue_seconds=_bounded(situation, step),
     )
+
+
+def without_changes(step: Step, failure: str) -> Step:
+    """The step as far as it went when an act failed."""
+    return replace(step, changes={}, verdict=None, failure=failure)
 
 
 def _bounded(situation: Situation, step: Step) -> float | None:

@@ -46,9 +46,8 @@ def _make_cluster(situation: Situation) -> Step:
     if observed.resolved is None:
         return Step(activity, requeue_seconds=situation.limits.status)
     finalizer = () if observed.has_finalizer else (EnsureFinalizer(),)
-    children = () if observed.has_children else (PrepareChildren(),)
     create = CreateCluster(attempt.ray_cluster_name)
-    return Step(activity, acts=(*finalizer, *children, create), requeue_seconds=1)
+    return Step(activity, acts=(*finalizer, PrepareChildren(), create), requeue_seconds=1)
 
 
 def _submit(situation: Situation) -> Step:

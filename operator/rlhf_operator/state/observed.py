@@ -100,8 +100,8 @@ class Observed:
     """Why the job can not run; empty also when nothing was checked."""
     resolved: Resolved | None = None
     has_finalizer: bool = False
-    has_children: bool = False
-    """Snapshot, claim and policy were made: a pass needs not make them again."""
+    has_policy: bool = False
+    """The job's network policy stands; looked for only when no pods should be left."""
     cluster: Cluster | None = None
     """The RayCluster of the attempt."""
     other_clusters: tuple[Cluster, ...] = ()

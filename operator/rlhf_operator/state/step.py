@@ -118,5 +118,7 @@ class Step:
     verdict: Verdict | None = None
     note: str = ""
     """Why the activity is what it is, for people; kept while the activity lasts."""
+    failure: str = ""
+    """Why an act of it could not be done."""
     requeue_seconds: float | None = None
     """Look again after so long; None waits for an event or the resync."""

@@ -31,5 +31,5 @@ def stay_suspended(situation: Situation) -> Step | None:
     )
     if observed.clusters or observed.pods or observed.other_pods:
         return Step(Activity.STOPPING, acts=deletions, requeue_seconds=CHECK_SECONDS)
-    acts = (RemovePolicy(),) if observed.has_children else ()
+    acts = (RemovePolicy(),) if observed.has_policy else ()
     return Step(Activity.SUSPENDED, acts=acts)

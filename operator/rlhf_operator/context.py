@@ -1,0 +1,40 @@
+"""`Context`: what every pass works with. Made once at start, by the handlers."""
+
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from openrlhf_core.spec.runtime import RLHFRuntimeSpec
+from rlhf_operator.cache import Cache, JobKey
+from rlhf_operator.clients.kubernetes import KubernetesClient
+from rlhf_operator.metrics import OperatorMetrics
+from rlhf_operator.settings import Settings
+
+
+@dataclass
+class Memo:
+    """Answers that can not change, kept to save requests; losing them costs requests only."""
+
+    runtimes: dict[str, RLHFRuntimeSpec] = field(default_factory=dict)
+    """Snapshots by uid of the job."""
+    tokens: dict[str, str] = field(default_factory=dict)
+    """Ray tokens by uid of the RayCluster."""
+    written: dict[JobKey, float] = field(default_factory=dict)
+    """When a job's status was last written, by the monotonic clock."""
+
+    def forget(self, key: JobKey, job_uid: str) -> None:
+        """Drops what was kept about a job."""
+        self.runtimes.pop(job_uid, None)
+        self.written.pop(key, None)
+
+
+@dataclass(frozen=True)
+class Context:
+    """Clients, cache, settings and metrics."""
+
+    settings: Settings
+    kubernetes: KubernetesClient
+    http: aiohttp.ClientSession
+    cache: Cache
+    metrics: OperatorMetrics
+    memo: Memo = field(default_factory=Memo)
