@@ -83,10 +83,18 @@ def run_in(cluster: Cluster, pod: Pod, command: Sequence[str]) -> Iterator[str]:
         *lines, rest = (rest + (channel.read_stdout() if channel.peek_stdout() else "")).split("\n")
         yield from lines
     yield from [rest] if rest else []
-    if channel.returncode:
-        raise ConfigurationError(
-            f"{command[0]} in pod {pod.name} ended with code {channel.returncode}: {errors.strip()}"
-        )
+    code = _exit_code(channel)
+    if code != 0:
+        ended = "could not be started" if code is None else f"ended with code {code}"
+        raise ConfigurationError(f"{command[0]} in pod {pod.name} {ended}: {errors.strip()}")
+
+
+def _exit_code(channel: Any) -> int | None:
+    """What the command ended with; None when the container could not start it."""
+    try:
+        return int(channel.returncode or 0)
+    except ValueError:  # the package takes any refusal for an exit code
+        return None
 
 
 def _exec(cluster: Cluster, pod: Pod, command: Sequence[str]) -> Any:
