@@ -21,13 +21,13 @@ export TRITON_CACHE_DIR ?= $(BUILD)/cache/triton
 export HF_HOME ?= $(BUILD)/cache/huggingface
 
 SOURCES := openrlhf_core operator trainer_images tests examples benchmarks
-GENERATED := crds helm/rlhf-operator
+GENERATED := crds $(addprefix helm/rlhf-operator/,values.schema.json templates/crds templates/rbac/_rules.tpl)
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev demo test fmt lint gen verify lock clean e2e e2e-images faults images run-operator
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: install ## install what a run needs, then watch a reward rise (the quickstart, afresh)
 	rm -rf "$(DEMO)"

@@ -198,14 +198,14 @@ def install_torch(target: Target, pins: dict[str, str]) -> None:
 
 
 def install_project(target: Target) -> None:
-    """Installs this checkout and builds the extensions that its runs load."""
+    """Installs this checkout and builds what DeepSpeed would else build when a run starts."""
     say("Installing this project")
     source = ["--editable"] if target.is_editable else []
     command = [target.python, "-m", "pip", "install", "--no-deps", "--no-build-isolation"]
     run("pip", [*command, *source, str(target.project)], target.venv)
-    say("Building DeepSpeed's extensions (two to four minutes the first time)")
+    say("Preparing DeepSpeed, so that no run has to compile")
     builder = [target.python, "-m", "openrlhf_core.engines.deepspeed_extensions"]
-    run("Building DeepSpeed's extensions", builder, target.venv)
+    run("Preparing DeepSpeed", builder, target.venv)
 
 
 def install(target: Target, python: str) -> None:

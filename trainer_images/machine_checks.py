@@ -124,7 +124,7 @@ def platform_problem(machine: Machine) -> Problem | None:
 
 
 def python_problem(machine: Machine) -> Problem | None:
-    """The stack is tested on CPython 3.11; DeepSpeed's extensions are built for one Python."""
+    """The stack is tested on CPython 3.11, and its pins hold wheels for that one."""
     if machine.interpreter.is_right:
         return None
     return Problem(
@@ -150,21 +150,21 @@ def venv_module_problem(machine: Machine) -> Problem | None:
 
 
 def headers_problem(machine: Machine) -> Problem | None:
-    """DeepSpeed's extensions include Python.h."""
+    """What PyTorch and DeepSpeed compile includes Python.h."""
     if not machine.interpreter.is_right or machine.interpreter.has_headers:
         return None
     return Problem(
-        f"Python.h of {machine.interpreter} is missing; DeepSpeed's extensions need it",
+        f"Python.h of {machine.interpreter} is missing; extensions are compiled with it",
         install_hint(machine, apt="python3.11-dev", dnf="python3.11-devel"),
     )
 
 
 def compiler_problem(machine: Machine) -> Problem | None:
-    """DeepSpeed's extensions are C++ and are compiled on this machine."""
+    """PyTorch and DeepSpeed compile C++ on this machine when a run asks for it (`compile`)."""
     if machine.compiler:
         return None
     return Problem(
-        "no C++ compiler (`c++`) on PATH; DeepSpeed's extensions need one",
+        "no C++ compiler (`c++`) on PATH; PyTorch and DeepSpeed compile extensions with it",
         install_hint(machine, apt="g++", dnf="gcc-c++"),
     )
 
