@@ -32,6 +32,11 @@ FACTORS |= {unit: Decimal(1000) ** (power + 1) for power, unit in enumerate("kMG
 FACTORS |= {f"{unit}i": Decimal(1024) ** (power + 1) for power, unit in enumerate("KMGTPE")}
 
 
+def format_bytes(count: int) -> str:
+    """A number of bytes for people: `79.3 GiB`, `12.0 MiB`."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
+
+
 def parse_quantity(text: str | int) -> Decimal:
     """The amount that a quantity says, in its base unit (bytes, cores). ValueError if it is none.
 

@@ -21,7 +21,7 @@ from openrlhf_core.spec.rules import rules_of
 from openrlhf_core.spec.runtime import ClusterRLHFRuntime, RLHFRuntime
 from openrlhf_core.spec.sentences import describe, violation
 from openrlhf_core.spec.spec_tree import instances
-from openrlhf_core.spec.yaml_reader import Document, Path, path_text, read_yaml
+from openrlhf_core.spec.yaml_reader import Document, Path, YamlFile, path_text, read_yaml
 
 M = TypeVar("M", bound=SpecModel)
 Manifest = RLHFJob | RLHFRuntime | ClusterRLHFRuntime
@@ -83,7 +83,11 @@ def read_manifests(path: FilePath) -> ManifestFile:
 
 def judge_content(content: bytes, file: str) -> ManifestFile:
     """The manifests in the bytes of a file, which is called `file` in problems."""
-    text = read_yaml(content)
+    return judge_yaml(read_yaml(content), file)
+
+
+def judge_yaml(text: YamlFile, file: str) -> ManifestFile:
+    """The manifests of a file that is read already, as after overrides."""
     problems = [Problem(file, p.line, path_text(p.path), p.message, p.fix) for p in text.problems]
     objects: list[Manifest] = []
     num_ours = 0

@@ -1,0 +1,111 @@
+"""`rlhf init`: a commented manifest that validates."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import get_args
+
+from openrlhf_core.cli.problems import write_out
+from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.rl import Algorithm
+from openrlhf_core.spec.validate import judge_content
+from openrlhf_core.spec.yaml_scalars import resolve_plain
+
+RECIPES = ("RL",)
+PLAIN = re.compile(r"[A-Za-z][\w./@-]*(://[\w./@-]*)?", re.ASCII)
+TEMPLATE = """\
+# An RLHFJob: one training run. `rlhf run` trains it here, `kubectl apply -f` on a cluster.
+apiVersion: openrlhf.io/v1alpha1
+kind: RLHFJob
+metadata:
+  name: {name}
+spec:
+  training:
+    recipe: {recipe}
+    model:
+      policy:
+        # hf://org/name@revision, pvc://claim/path, file:///absolute/path, a path, builtin://NAME
+        source: {model}
+    data:
+      train:
+        # JSONL, JSON, CSV or Parquet with a column for each of `keys`
+        - source: {data}
+      keys: {{prompt: prompt, label: label}}
+      applyChatTemplate: false    # true renders prompts with the model's chat template
+      promptMaxLength: 512        # longer prompts are left out
+    reward:
+      functions:
+        # a .py file with reward_func(queries, prompts, labels), a number for each query
+        - source: {reward}
+    rl:
+      algorithm: {algorithm}    # fills advantage, policyLoss and kl; each may be overridden
+      groupSize: 8                # completions for each prompt
+      rolloutBatchSize: 16        # prompts a step
+    rollout:
+      sampling: {{temperature: 1.0, maxTokens: 256}}
+    learner:
+      zeroStage: 2
+      dtype: {dtype}
+    optimizer:
+      learningRate: {learning_rate}
+    placement:
+      groups:
+        # roles that share a group take turns on its devices; give Rollout a group of its own to
+        # generate beside the learner
+        - {{name: all, roles: [Policy, Reference, Rollout], nodes: 1, devicesPerNode: 1}}
+    checkpoint: {{everySteps: 20, keep: 2}}
+    maxSteps: 100
+  # On a cluster:
+  # runtimeRef: {{name: cuda}}    # what the admin fixed: kubectl get clusterrlhfruntimes
+  # storage: {{output: {{size: 50Gi}}}}
+"""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the options of `rlhf init` say."""
+
+    recipe: str = "RL"
+    algorithm: str = "GRPO"
+    model: str = "builtin://tiny"
+    data: str = "builtin://sums"
+    reward: str = "builtin://sums"
+    name: str = "my-run"
+
+
+def init(wishes: Wishes) -> int:
+    """Prints a manifest that validates; ConfigurationError names the option that is wrong."""
+    write_out(manifest_text(wishes))
+    return 0
+
+
+def manifest_text(wishes: Wishes) -> str:
+    """The manifest that `rlhf init` prints."""
+    _check("--recipe", wishes.recipe, RECIPES)
+    _check("--algorithm", wishes.algorithm, get_args(Algorithm))
+    is_toy = wishes.model.startswith("builtin://")
+    text = TEMPLATE.format(
+        name=_quoted(wishes.name),
+        recipe=wishes.recipe,
+        algorithm=wishes.algorithm,
+        model=_quoted(wishes.model),
+        data=_quoted(wishes.data),
+        reward=_quoted(wishes.reward),
+        dtype="Float32" if is_toy else "BFloat16",
+        learning_rate="1.0e-3" if is_toy else "1.0e-6",
+    )
+    problems = judge_content(text.encode(), "manifest").problems
+    if problems:
+        lines = [f"{problem.field}: {problem.message}; {problem.fix}" for problem in problems]
+        raise ConfigurationError("\n".join(lines))
+    return text
+
+
+def _check(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigurationError(f"{option} {value}: use one of {', '.join(choices)}")
+
+
+def _quoted(text: str) -> str:
+    """The text as YAML: bare where that means the same."""
+    return text if PLAIN.fullmatch(text) and resolve_plain(text) == text else json.dumps(text)

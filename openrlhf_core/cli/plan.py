@@ -1,0 +1,110 @@
+"""`rlhf plan`: the resolved run, who runs where, and the memory it needs, before it takes any."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from openrlhf_core.cli.model_shape import find_shape
+from openrlhf_core.cli.plan_table import render
+from openrlhf_core.cli.problems import load_manifests, only_job, write_out
+from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.fit import Change, Fit, estimate, smallest_change
+from openrlhf_core.spec.job import RLHFJob
+from openrlhf_core.spec.plan import Plan, make_plan, plan_hash
+from openrlhf_core.spec.presets import LearnerSettings, RLSettings, resolve_learner, resolve_rl
+from openrlhf_core.spec.quantity import parse_quantity
+from openrlhf_core.spec.training import TrainingSpec
+from openrlhf_core.spec.validate import ManifestFile
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that `rlhf plan` says. Made by `make_report`, printed as a table or JSON."""
+
+    name: str
+    training: TrainingSpec
+    rl: RLSettings
+    learner: LearnerSettings
+    plan: Plan
+    fit: Fit | None
+    """None: the model's shape is not known here."""
+    shape_note: str
+    """Where the model's shape is from, or why it is not known."""
+    changes: tuple[Change, ...] | None
+    """What would make it fit; None when it fits, or when nothing of ours would."""
+
+
+def plan(
+    file: Path, device_memory: str | None, model_config: Path | None, output_format: str
+) -> int:
+    """Prints the plan of a file's job and returns 0; whether it fits is part of what is said."""
+    manifests = load_manifests(file)
+    job = only_job(manifests, file)
+    memory = _bytes(device_memory) if device_memory else runtime_memory(manifests, job)
+    report = make_report(job, file.parent, memory, model_config)
+    as_json = output_format == "json"
+    write_out(json.dumps(as_data(report), indent=2) + "\n" if as_json else render(report))
+    return 0
+
+
+def make_report(
+    job: RLHFJob, base: Path, device_bytes: int | None, model_config: Path | None
+) -> Report:
+    """The plan of a job, whose bare paths are relative to `base`."""
+    training = job.spec.training
+    shape, note = find_shape(training.model.policy.source, base, model_config)
+    fit = estimate(training, shape, device_bytes) if shape else None
+    changes = None
+    if shape and fit and fit.problems and device_bytes is not None:
+        changes = smallest_change(training, shape, device_bytes)
+    rl = resolve_rl(training.rl)
+    return Report(
+        name=job.metadata.name,
+        training=training,
+        rl=rl,
+        learner=resolve_learner(training.learner, training.rollout, rl),
+        plan=make_plan(training),
+        fit=fit,
+        shape_note=note,
+        changes=changes,
+    )
+
+
+def runtime_memory(manifests: ManifestFile, job: RLHFJob) -> int | None:
+    """Memory of a device as the runtime beside the job says; None when none is there."""
+    wanted = job.spec.runtime_ref
+    for found in manifests.objects:
+        if isinstance(found, RLHFJob) or (wanted and found.metadata.name != wanted.name):
+            continue
+        if found.spec.device.memory is not None:
+            return int(parse_quantity(found.spec.device.memory))
+    return None
+
+
+def as_data(report: Report) -> dict[str, Any]:
+    """The report as plain data, for `-o json`."""
+    data: dict[str, Any] = {
+        "name": report.name,
+        "resolved": {"rl": asdict(report.rl), "learner": asdict(report.learner)},
+        "training": report.training.to_manifest(),
+        "plan": asdict(report.plan),
+        "planHash": plan_hash(report.plan),
+        "devices": report.plan.num_devices,
+        "modelShape": report.shape_note,
+    }
+    if report.fit:
+        data["memory"] = {
+            "deviceBytes": report.fit.device_bytes,
+            "groups": [asdict(group) | {"peak": group.peak} for group in report.fit.groups],
+            "problems": report.fit.problems,
+            "changes": [asdict(change) for change in report.changes or ()],
+        }
+    return data
+
+
+def _bytes(text: str) -> int:
+    try:
+        return int(parse_quantity(text))
+    except ValueError as error:
+        raise ConfigurationError(f"--device-memory: {error}") from error
