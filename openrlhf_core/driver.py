@@ -1,0 +1,125 @@
+"""One attempt of a run, from its RunConfig to its exit code. Called by `rlhf run` and `drive`."""
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import TextIO
+
+from openrlhf_core.output import OutputClaim, claim_output
+from openrlhf_core.recipes.attempt import AttemptEnd, Controls, run_attempt
+from openrlhf_core.recipes.journal import MODEL_DIRECTORY
+from openrlhf_core.spec.errors import RetryableError, RunError, StopRequested
+from openrlhf_core.spec.run_config import RunConfig
+from openrlhf_core.stop import StopFlag, stop_on_signals
+from openrlhf_core.surroundings import Surroundings
+from openrlhf_core.telemetry.console import DRIVER_LOG, captured_output
+from openrlhf_core.telemetry.display import open_display
+from openrlhf_core.telemetry.metrics_file import METRICS_FILE, read_rows
+from openrlhf_core.telemetry.summary import (
+    Summary,
+    render_summary,
+    summarize_metrics,
+    write_summary,
+)
+
+logger = logging.getLogger(__name__)
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+SHOW_CURSOR = "\x1b[?25h"
+
+
+def drive(config: RunConfig, surroundings: Surroundings, terminal: TextIO) -> int:
+    """Runs one attempt and returns its exit code; what went wrong stands on `terminal`."""
+    output = Path(config.output)
+    try:
+        claim = claim_output(output, config.training, surroundings.attempt, surroundings.job_uid)
+    except RunError as error:
+        terminal.write(f"{error}\n")
+        return error.exit_code
+    try:
+        if claim.status == "finished":
+            terminal.write(
+                f"{output} holds the finished run: {claim.finished_step} steps; the model is in "
+                f"{output / MODEL_DIRECTORY}. A larger maxSteps continues it\n"
+            )
+            return 0
+        with captured_output(output) as screen:
+            return run_captured(config, surroundings, claim, screen)
+    finally:
+        claim.release()
+
+
+def run_captured(
+    config: RunConfig, surroundings: Surroundings, claim: OutputClaim, screen: TextIO
+) -> int:
+    """Runs the attempt with all that libraries print in the log; `screen` is for people."""
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, force=True)
+    logging.captureWarnings(True)
+    stop = StopFlag(config.grace_period_seconds)
+    listen = partial(stop_on_signals, stop, lambda: show_cursor(screen))
+    listen()
+    started = time.monotonic()
+    end = AttemptEnd()
+    with closing(open_display(screen)) as display:
+        for note in surroundings.notes:
+            display.note(note)
+        error = caught(
+            lambda: run_attempt(config, surroundings, claim, Controls(stop, display, listen), end),
+            Path(config.output) / DRIVER_LOG,
+        )
+    report(config, end, error, time.monotonic() - started, screen)
+    return 0 if error is None else error.exit_code
+
+
+def caught(run: Callable[[], None], log: Path) -> RunError | None:
+    """Returns the RunError that ended `run`; anything unforeseen becomes a retryable one."""
+    try:
+        run()
+    except RunError as error:
+        logger.info("ended by %s: %s", type(error).__name__, error, exc_info=True)
+        return error
+    except Exception as error:
+        logger.exception("ended by an unforeseen error")
+        return RetryableError(
+            f"unforeseen {type(error).__name__}: {str(error).partition(chr(10))[0]}; {log} has more"
+        )
+    return None
+
+
+def report(
+    config: RunConfig, end: AttemptEnd, error: RunError | None, seconds: float, screen: TextIO
+) -> None:
+    """Writes summary.json and the closing page."""
+    output = Path(config.output)
+    rows = read_rows(output / METRICS_FILE)
+    summary = Summary(
+        status=status_of(error),
+        recipe=config.training.recipe,
+        steps=rows[-1].step if rows else 0,
+        seconds=seconds,
+        resumed_from_step=end.resumed_from_step,
+        metrics=summarize_metrics(rows),
+        checkpoint=end.committed,
+        model=MODEL_DIRECTORY if end.is_published else None,
+        error=None if error is None else str(error),
+    )
+    try:
+        write_summary(output, summary)
+    except RunError as problem:
+        screen.write(f"{problem}\n")
+    screen.write(render_summary(summary, rows, output, screen.encoding) + "\n")
+
+
+def status_of(error: RunError | None) -> str:
+    if error is None:
+        return "finished"
+    return "stopped" if isinstance(error, StopRequested) else "failed"
+
+
+def show_cursor(screen: TextIO) -> None:
+    """Gives the terminal back its cursor, which the bar hides."""
+    if screen.isatty():
+        screen.write(SHOW_CURSOR)
