@@ -80,8 +80,8 @@ def read_model_config(directory: Path, trust_remote_code: bool) -> PretrainedCon
         config: PretrainedConfig = AutoConfig.from_pretrained(
             directory, local_files_only=True, trust_remote_code=trust_remote_code
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(f"{path} is refused by transformers: {error}") from None
+    except Exception as error:  # transformers and huggingface_hub raise types of every kind here
+        raise ConfigurationError(f"{path} is refused by transformers: {error}") from error
     return config
 
 

@@ -1,0 +1,176 @@
+"""Chunked log-probs against log_softmax in float64, their gradients, and the memory they save."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from openrlhf_core.models import logprobs as module
+from openrlhf_core.models.logprobs import (
+    ChunkedHead,
+    chunked_logprobs,
+    predictable_tokens,
+    token_logprobs,
+)
+
+
+@pytest.fixture(autouse=True)
+def _many_small_chunks(monkeypatch):
+    """Slices of four columns, so that the running sums are really run."""
+    monkeypatch.setattr(module, "CHUNK_ELEMENTS", 20)
+    monkeypatch.setattr(module, "SMALLEST_CHUNK", 4)
+
+
+def make_inputs(tokens=5, vocab=11, hidden=3, dtype=torch.float64, scale=1.0):
+    generator = torch.Generator().manual_seed(0)
+    states = torch.randn(tokens, hidden, generator=generator, dtype=torch.float64) * scale
+    weight = torch.randn(vocab, hidden, generator=generator, dtype=torch.float64)
+    targets = torch.randint(0, vocab, (tokens,), generator=generator)
+    return states.to(dtype).requires_grad_(), weight.to(dtype).requires_grad_(), targets
+
+
+def naive(hidden, weight, targets, temperature):
+    log_p = torch.log_softmax(hidden @ weight.T / temperature, dim=-1)
+    return log_p.gather(1, targets[:, None]).squeeze(1), -(log_p.exp() * log_p).sum(dim=-1)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7])
+def test_logprobs_and_entropies_equal_log_softmax(temperature):
+    hidden, weight, targets = make_inputs()
+    logprobs, entropies = chunked_logprobs(hidden, weight, targets, temperature)
+    expected_logprobs, expected_entropies = naive(hidden, weight, targets, temperature)
+    torch.testing.assert_close(logprobs, expected_logprobs, atol=1e-12, rtol=0)
+    torch.testing.assert_close(entropies, expected_entropies, atol=1e-12, rtol=0)
+
+
+def test_two_equal_logits_have_log_prob_and_entropy_of_a_coin():
+    # Logits (1, 1): p = 1/2 each, log p = -0.693147 and H = 0.693147.
+    logprobs, entropies = chunked_logprobs(
+        torch.ones(1, 1), torch.ones(2, 1), torch.tensor([1]), 1.0
+    )
+    assert logprobs.item() == pytest.approx(-0.693147, abs=1e-6)
+    assert entropies.item() == pytest.approx(0.693147, abs=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0.7, 1.0])
+def test_gradients_equal_the_numerical_ones(temperature):
+    hidden, weight, targets = make_inputs()
+    assert torch.autograd.gradcheck(
+        lambda states, rows: chunked_logprobs(states, rows, targets, temperature), (hidden, weight)
+    )
+
+
+@pytest.mark.parametrize("output", [0, 1])
+def test_gradient_of_one_output_alone_is_right(output):
+    hidden, weight, targets = make_inputs()
+    chunked_logprobs(hidden, weight, targets, 1.3)[output].sum().backward()
+    gradients = hidden.grad.clone(), weight.grad.clone()
+    hidden.grad = weight.grad = None
+    naive(hidden, weight, targets, 1.3)[output].sum().backward()
+    torch.testing.assert_close(gradients, (hidden.grad, weight.grad), atol=1e-12, rtol=0)
+
+
+def test_chunk_size_changes_nothing_beyond_rounding(monkeypatch):
+    hidden, weight, targets = make_inputs(dtype=torch.float32)
+    small = chunked_logprobs(hidden, weight, targets, 1.0)
+    monkeypatch.setattr(module, "SMALLEST_CHUNK", 100)
+    torch.testing.assert_close(small, chunked_logprobs(hidden, weight, targets, 1.0))
+
+
+def test_huge_logits_stay_finite():
+    hidden, weight, targets = make_inputs(dtype=torch.float32, scale=1e4)
+    logprobs, entropies = chunked_logprobs(hidden, weight, targets, 1.0)
+    (logprobs.sum() + entropies.sum()).backward()
+    for tensor in (logprobs, entropies, hidden.grad, weight.grad):
+        assert torch.isfinite(tensor).all()
+    assert (logprobs <= 0).all()
+
+
+def test_bfloat16_inputs_are_accumulated_in_float32():
+    hidden, weight, targets = make_inputs(vocab=97, hidden=8, dtype=torch.bfloat16)
+    logprobs, entropies = chunked_logprobs(hidden, weight, targets, 1.0)
+    expected = naive(hidden.double(), weight.double(), targets, 1.0)
+    assert logprobs.dtype == entropies.dtype == torch.float32
+    torch.testing.assert_close(logprobs.double(), expected[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(entropies.double(), expected[1], atol=1e-5, rtol=0)
+    logprobs.sum().backward()
+    assert hidden.grad.dtype == weight.grad.dtype == torch.bfloat16
+
+
+def test_no_tokens_give_no_logprobs_and_zero_gradients():
+    hidden, weight, targets = make_inputs()
+    logprobs, entropies = chunked_logprobs(hidden[:0], weight, targets[:0], 1.0)
+    (logprobs.sum() + entropies.sum()).backward()
+    assert logprobs.shape == entropies.shape == (0,)
+    assert (weight.grad == 0).all()
+    assert (hidden.grad == 0).all()
+
+
+def test_head_holds_the_very_parameter_it_is_given():
+    weight = nn.Parameter(torch.randn(4, 2))
+    head = ChunkedHead(weight)
+    assert head.weight is weight
+    assert [name for name, _ in head.named_parameters()] == ["weight"]
+
+
+def test_logprob_at_index_t_is_about_token_t():
+    # The state at 0 predicts token 1, so index 1 holds its log-prob and index 0 stays 0.
+    hidden = torch.randn(1, 3, 2, generator=torch.Generator().manual_seed(0))
+    head = ChunkedHead(nn.Parameter(torch.randn(5, 2, generator=torch.Generator().manual_seed(1))))
+    token_ids = torch.tensor([[4, 2, 3]])
+    selected = torch.tensor([[False, True, True]])
+    logprobs, entropies = token_logprobs(head, hidden, token_ids, selected, 1.0)
+    log_p = torch.log_softmax(hidden[0] @ head.weight.T, dim=-1)
+    expected = torch.stack([torch.zeros(()), log_p[0, 2], log_p[1, 3]])
+    torch.testing.assert_close(logprobs[0], expected)
+    assert entropies[0, 0].item() == 0.0
+
+
+def test_only_selected_tokens_are_computed():
+    hidden = torch.randn(2, 3, 2, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    head = ChunkedHead(nn.Parameter(torch.randn(5, 2)))
+    selected = torch.tensor([[False, False, True], [False, True, False]])
+    logprobs, _ = token_logprobs(head, hidden, torch.ones(2, 3, dtype=torch.int64), selected, 1.0)
+    logprobs.sum().backward()
+    assert (logprobs != 0).tolist() == selected.tolist()
+    assert (hidden.grad.abs().sum(-1) != 0).tolist() == [[False, True, False], [True, False, False]]
+
+
+def test_first_tokens_and_padding_are_not_predictable():
+    padded = predictable_tokens(torch.tensor([[0, 0, 0], [1, 1, -1]]))
+    assert padded.tolist() == [[False, True, True], [False, True, False]]
+    packed = predictable_tokens(torch.tensor([[0, 0, 1, 1, 1]]))
+    assert packed.tolist() == [[False, True, False, True, True]]
+    assert not predictable_tokens(torch.tensor([[-1, -1]])).any()
+
+
+MEASURE = """
+import resource, sys, torch
+from openrlhf_core.models.logprobs import chunked_logprobs
+torch.set_num_threads(1)
+tokens, vocab, hidden = 1024, 32000, 16
+states = torch.randn(tokens, hidden).requires_grad_()
+weight = torch.randn(vocab, hidden).requires_grad_()
+targets = torch.randint(0, vocab, (tokens,))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+if sys.argv[1] == "chunked":
+    logprobs, entropies = chunked_logprobs(states, weight, targets, 1.0)
+else:
+    log_p = torch.log_softmax(states @ weight.T, dim=-1)
+    logprobs = log_p.gather(1, targets[:, None])
+    entropies = -(log_p.exp() * log_p).sum(dim=-1)
+(logprobs.sum() + entropies.sum()).backward()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_peak_memory_is_a_quarter_of_that_of_full_logits_or_less():
+    """1024 tokens x 32000 words: full logits in float32 are 125 MiB, and several copies live."""
+    peaks = {}
+    for side in ("chunked", "naive"):
+        command = [sys.executable, "-c", MEASURE, side]
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        peaks[side] = int(output)
+    assert peaks["chunked"] * 4 <= peaks["naive"], f"peak growth in MiB: {peaks}"
