@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from openrlhf_core.durable import explain_write_error, write_durably
+from openrlhf_core.durable import explain_write_error, write_durably, writing
 from openrlhf_core.output_holder import AttemptLease, DirectoryLock, Holder
 from openrlhf_core.run_record import RUN_FILE, RunRecord, differences, grows
 from openrlhf_core.spec.errors import ConfigurationError
@@ -105,6 +105,8 @@ def _join_run(output: Path, training: TrainingSpec, job_uid: str) -> tuple[RunRe
         return standing, "finished"
     run = standing.model_copy(update={"training": training, "finished_step": None})
     write_durably(output / RUN_FILE, run.to_json())
+    with writing(output):
+        (output / "summary.json").unlink(missing_ok=True)  # it tells how a run ended
     return run, "resume"
 
 

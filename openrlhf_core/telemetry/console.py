@@ -34,6 +34,8 @@ class TerminalStream(io.TextIOBase):
         while content and not self.is_gone:
             try:
                 content = content[os.write(self._descriptor, content) :]
+            except BlockingIOError:  # a full pipe that somebody made non-blocking
+                break
             except OSError:
                 self.is_gone = True
         return len(text)

@@ -182,7 +182,10 @@ def _listen(host: str, port: int, routes: dict[str, Route], token: str | None) -
             "choose 0 to take a free port"
         ) from error
     threading.Thread(
-        target=server.serve_forever, kwargs={"poll_interval": 0.1}, name=f"http-{port}", daemon=True
+        target=server.serve_forever,
+        kwargs={"poll_interval": 0.05},
+        name=f"http-{port}",
+        daemon=True,
     ).start()
     return server
 

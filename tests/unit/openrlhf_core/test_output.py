@@ -77,6 +77,15 @@ def test_more_steps_continue_a_finished_run(tmp_path: Path) -> None:
         claim(tmp_path)
 
 
+def test_a_run_that_goes_on_has_no_summary_yet(tmp_path: Path) -> None:
+    finish_once(tmp_path)
+    (tmp_path / "summary.json").write_text("{}")
+    claim(tmp_path)
+    assert (tmp_path / "summary.json").exists()
+    claim(tmp_path, maxSteps=100)
+    assert not (tmp_path / "summary.json").exists()
+
+
 def test_another_spec_is_refused_with_every_field(tmp_path: Path) -> None:
     run_once(tmp_path)
     with pytest.raises(ConfigurationError) as caught:

@@ -118,6 +118,23 @@ def test_a_reader_that_went_away_stops_nothing(tmp_path: Path) -> None:
     assert log_of(tmp_path) == "goes on False\n", done.stderr
 
 
+def test_a_full_pipe_that_does_not_block_loses_text_but_not_the_display(tmp_path: Path) -> None:
+    done = run(
+        """
+        from openrlhf_core.telemetry.console import TerminalStream
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        terminal = TerminalStream(writing, "utf-8")
+        terminal.write("x" * 1_000_000)
+        os.read(reading, 1_000_000)
+        terminal.write("seen")
+        print(os.read(reading, 100).decode(), terminal.is_gone)
+        """,
+        tmp_path,
+    )
+    assert done.stdout == "seen False\n", done.stderr
+
+
 def test_a_log_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("")
     done = run(
