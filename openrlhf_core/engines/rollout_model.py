@@ -21,6 +21,7 @@ class RolloutModel:
     directory: Path
     max_sequence_length: int
     """Longest prompt and completion together, in tokens."""
+    vocabulary_size: int
     head_size: int
     end_token_ids: tuple[int, ...]
     """Tokens that end a completion: the tokenizer's and those of the generation config."""
@@ -28,9 +29,11 @@ class RolloutModel:
     shapes: Mapping[str, tuple[int, ...]]
     """Shape of every weight that training must renew, by its name in the checkpoint."""
 
-    def check_lengths(self, requests: Sequence[GenerationRequest]) -> None:
-        """Raises ConfigurationError for a request that the engine cannot hold."""
+    def check_requests(self, requests: Sequence[GenerationRequest]) -> None:
+        """Raises ConfigurationError for a request that the engine cannot complete."""
         for request in requests:
+            if not len(request.prompt_ids):
+                raise ConfigurationError("an empty prompt has nothing to continue; leave it out")
             length = len(request.prompt_ids) + request.max_tokens
             if length > self.max_sequence_length:
                 raise ConfigurationError(
@@ -38,8 +41,11 @@ class RolloutModel:
                     f"{request.max_tokens} make {length}, and the engine holds sequences of "
                     f"{self.max_sequence_length}; lower data.promptMaxLength or maxTokens"
                 )
-            if not len(request.prompt_ids):
-                raise ConfigurationError("an empty prompt has nothing to continue; leave it out")
+            if (highest := int(request.prompt_ids.max())) >= self.vocabulary_size:
+                raise ConfigurationError(
+                    f"a prompt holds token {highest}, and the model in {self.directory} knows "
+                    f"tokens below {self.vocabulary_size}; take the tokenizer of this model"
+                )
 
     def check_weights(self, weights: Sequence[WeightInfo]) -> None:
         """Raises ConfigurationError unless `weights` renews every weight of the checkpoint."""
@@ -58,9 +64,11 @@ class RolloutModel:
                 )
 
 
-def read_rollout_model(directory: Path, max_sequence_length: int) -> RolloutModel:
+def read_rollout_model(
+    directory: Path, max_sequence_length: int, trust_remote_code: bool = False
+) -> RolloutModel:
     """Reads config, tokenizer and weight names; ConfigurationError says what is wrong with them."""
-    config = _read_config(directory)
+    config = _read_config(directory, trust_remote_code)
     text = config.get_text_config()
     limit = getattr(text, "max_position_embeddings", None)
     if limit is not None and max_sequence_length > limit:
@@ -73,16 +81,19 @@ def read_rollout_model(directory: Path, max_sequence_length: int) -> RolloutMode
     return RolloutModel(
         directory=directory,
         max_sequence_length=max_sequence_length,
+        vocabulary_size=text.vocab_size,
         head_size=head_size,
-        end_token_ids=_end_token_ids(directory, config, has_tokenizer),
+        end_token_ids=_end_token_ids(directory, config, has_tokenizer, trust_remote_code),
         has_tokenizer=has_tokenizer,
         shapes=_trained_shapes(directory, tied=bool(text.tie_word_embeddings)),
     )
 
 
-def _read_config(directory: Path) -> PretrainedConfig:
+def _read_config(directory: Path, trust_remote_code: bool) -> PretrainedConfig:
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(directory, local_files_only=True)
+        config: PretrainedConfig = AutoConfig.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=trust_remote_code
+        )
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"{directory} holds no model that transformers can read: {error}"
@@ -91,7 +102,7 @@ def _read_config(directory: Path) -> PretrainedConfig:
 
 
 def _end_token_ids(
-    directory: Path, config: PretrainedConfig, has_tokenizer: bool
+    directory: Path, config: PretrainedConfig, has_tokenizer: bool, trust_remote_code: bool
 ) -> tuple[int, ...]:
     """The tokens that vLLM would stop at: the tokenizer's end, and the generation config's."""
     if (directory / "generation_config.json").exists():
@@ -100,9 +111,20 @@ def _end_token_ids(
         ends = config.get_text_config().eos_token_id
     ids = set(ends if isinstance(ends, list) else () if ends is None else (ends,))
     if has_tokenizer:
-        end = AutoTokenizer.from_pretrained(directory, local_files_only=True).eos_token_id
-        ids |= set() if end is None else {end}
+        ids |= _tokenizer_end(directory, trust_remote_code)
     return tuple(sorted(ids))
+
+
+def _tokenizer_end(directory: Path, trust_remote_code: bool) -> set[int]:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=trust_remote_code
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"{directory} holds no tokenizer that transformers can read: {error!r}"
+        ) from error
+    return set() if tokenizer.eos_token_id is None else {tokenizer.eos_token_id}
 
 
 def _trained_shapes(directory: Path, tied: bool) -> dict[str, tuple[int, ...]]:

@@ -22,6 +22,7 @@ from openrlhf_core.engines.protocols import (
 )
 from openrlhf_core.engines.rollout_environment import DeviceKind
 from openrlhf_core.engines.rollout_model import RolloutModel, read_rollout_model
+from openrlhf_core.engines.rollout_sleep import Memory, RolloutSleep
 from openrlhf_core.engines.weight_sync.backend import SyncBackend
 from openrlhf_core.engines.weight_sync.deadline import call_within, sync_failure
 from openrlhf_core.engines.weight_sync.receiver import WeightReceiver, make_receiver
@@ -60,23 +61,28 @@ class VllmRolloutEngine:
 
     def __init__(self, model_directory: Path, spec: RolloutSpec, settings: EngineSettings) -> None:
         """Loads the model; ConfigurationError when vLLM cannot run it as asked."""
-        self._model = read_rollout_model(model_directory, settings.max_sequence_length)
+        self._model = read_rollout_model(
+            model_directory, settings.max_sequence_length, settings.trust_remote_code
+        )
         self._sampling = spec.sampling
         self._num_workers = spec.tensor_parallel_size
         self._settings = settings
         self._can_sleep = settings.can_sleep and settings.device_kind == "CUDA"
         self._receiver: WeightReceiver | None = None
         self._timeout_seconds = 0.0
-        self._has_weights = True
-        self._has_kv_cache = True
-        self._llm = _load(model_directory, self._model, spec, settings)
+        llm = _load(model_directory, self._model, spec, settings)
+        self._llm = llm
+        self._memory = RolloutSleep(
+            discard_all=lambda: llm.sleep(level=_DISCARD_ALL),
+            take=lambda memory: _wake(llm, memory),
+        )
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """Completes every request, in order; raises ConfigurationError when one is too long."""
         if not requests:
             return []
-        self._model.check_lengths(requests)
-        self._wake_kv_cache()
+        self._model.check_requests(requests)
+        self._memory.ready_to_generate()
         self._llm.enqueue(
             [TokensPrompt(prompt_token_ids=request.prompt_ids.tolist()) for request in requests],
             [self._sampling_params(request) for request in requests],
@@ -107,27 +113,17 @@ class VllmRolloutEngine:
         self._llm.finish_weight_update(weight_version=str(policy_version))
         self._receiver.confirm()
         self._llm.reset_prefix_cache()
-        self._has_weights = True
+        self._memory.weights_arrived()
         return int(self._llm.get_weight_version())
 
     def sleep(self) -> None:
         """Discards weights and KV cache on a CUDA device; does nothing on CPU."""
-        if self._can_sleep and self._has_kv_cache:
-            self._llm.sleep(level=_DISCARD_ALL)
-            self._has_weights = self._has_kv_cache = False
+        if self._can_sleep:
+            self._memory.sleep()
 
     def wake(self) -> None:
-        """Takes memory for the weights; `receive_weights` fills it, `generate` adds the cache."""
-        if self._can_sleep and not self._has_weights:
-            self._llm.wake_up(tags=["weights"])
-
-    def _wake_kv_cache(self) -> None:
-        """Takes the cache's memory as late as possible: the learner sleeps by then."""
-        if not self._has_weights:
-            raise RuntimeError("generate after sleep, before wake and receive_weights")
-        if not self._has_kv_cache:
-            self._llm.wake_up(tags=["kv_cache"])
-            self._has_kv_cache = True
+        """Takes memory for the weights, which `receive_weights` fills."""
+        self._memory.wake()
 
     def _transfer(self, what: str, call: Any, request: dict[str, Any]) -> None:
         seconds = self._timeout_seconds
@@ -202,6 +198,10 @@ def _device_arguments(spec: RolloutSpec, settings: EngineSettings) -> dict[str, 
         "enforce_eager": spec.enforce_eager,
         "enable_sleep_mode": settings.can_sleep,
     }
+
+
+def _wake(llm: LLM, memory: Memory) -> None:
+    llm.wake_up(tags=[memory])
 
 
 def _check_head_size(model: RolloutModel) -> None:

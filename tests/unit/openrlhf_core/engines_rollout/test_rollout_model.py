@@ -124,15 +124,29 @@ def test_a_missing_shard_is_named(tmp_path) -> None:
 
 def test_requests_may_fill_the_sequence_and_no_more(tmp_path) -> None:
     model = read_rollout_model(make_model(tmp_path), 32)
-    model.check_lengths([make_request(30, 2)])
+    model.check_requests([make_request(30, 2)])
     with pytest.raises(ConfigurationError, match=r"30 tokens .*maxTokens 3 make 33"):
-        model.check_lengths([make_request(30, 2), make_request(30, 3)])
+        model.check_requests([make_request(30, 2), make_request(30, 3)])
 
 
 def test_an_empty_prompt_is_refused(tmp_path) -> None:
     model = read_rollout_model(make_model(tmp_path), 32)
     with pytest.raises(ConfigurationError, match="empty prompt"):
-        model.check_lengths([make_request(0, 3)])
+        model.check_requests([make_request(0, 3)])
+
+
+def test_tokens_that_the_model_does_not_know_are_refused(tmp_path) -> None:
+    model = read_rollout_model(make_model(tmp_path), 32)
+    model.check_requests([GenerationRequest(np.array([7], np.int32), 0, 1)])
+    with pytest.raises(ConfigurationError, match=r"holds token 8, .* knows tokens below 8"):
+        model.check_requests([GenerationRequest(np.array([1, 8], np.int32), 0, 1)])
+
+
+def test_a_tokenizer_that_cannot_be_read_is_refused(tmp_path) -> None:
+    make_model(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(ConfigurationError, match="holds no tokenizer that transformers can read"):
+        read_rollout_model(tmp_path, 32)
 
 
 def test_the_learner_must_send_every_weight_of_the_checkpoint(tmp_path) -> None:
