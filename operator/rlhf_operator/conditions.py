@@ -55,7 +55,6 @@ class Reason(StrEnum):
     DRIVER_RUNNING = "DriverRunning"
     RESTARTING = "Restarting"
     STOPPING = "Stopping"
-    CONTACT_LOST = "ContactLost"
     FINISHED = "Finished"
 
     PROGRESSING = "Progressing"
@@ -111,7 +110,7 @@ def is_true(conditions: Iterable[Condition], name: ConditionType) -> bool:
 
 PHASE_OF_RUNNING: Mapping[str, JobPhase] = {
     Reason.DRIVER_RUNNING: "Running",
-    Reason.CONTACT_LOST: "Running",
+    Reason.CLUSTER_UNREACHABLE: "Running",
     Reason.STOPPING: "Running",
     Reason.STARTING: "Starting",
     Reason.RESTARTING: "Restarting",
