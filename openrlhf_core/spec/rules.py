@@ -73,7 +73,8 @@ def _divisor_below(number: int, bound: int) -> int:
 def _a_sample_for_every_rank(training: TrainingSpec) -> Iterator[Violation]:
     rl = resolve_rl(training.rl)
     size = resolve_learner(training.learner, training.rollout, rl).train_batch_size
-    ranks = sum(g.nodes * g.devices_per_node for g in _groups_of("Policy", training.placement))
+    groups = _groups_of("Policy", training.placement)
+    ranks = max((group.nodes * group.devices_per_node for group in groups), default=0)
     if size < ranks:
         yield Violation(
             _at("learner.trainBatchSize"),
