@@ -33,6 +33,8 @@ LOAD_SECONDS = 300.0
 LOAD_ATTEMPTS = 3
 """Replacements of one worker in a row that may fail to import."""
 
+Finished = Sequence[Any]
+"""References whose results are there."""
 CheckStop = Callable[[], None]
 """Raises StopRequested when the run is to stop."""
 
@@ -117,11 +119,11 @@ class RewardPool:
         """Returns when every worker holds the user's code; ConfigurationError when it cannot."""
         while loading := [slot for slot in self._slots if not slot.is_loaded]:
             check_stop()
+            finished = self._wait()
             for slot in loading:
-                error = self._load_error(slot)
+                error = self._load_error(slot, finished)
                 if error is not None:
                     raise ConfigurationError(error)
-            self._wait()
 
     def score(
         self, rollouts: Sequence[Rollout], queries: Sequence[str], check_stop: CheckStop
@@ -137,9 +139,9 @@ class RewardPool:
         while waiting or any(slot.call for slot in self._slots):
             check_stop()
             self._hand_out(waiting)
-            self._wait()
+            finished = self._wait()
             for slot in self._slots:
-                self._collect(slot, scores)
+                self._collect(slot, finished, scores)
             if waiting and all(slot.is_gone for slot in self._slots):
                 self._note(waiting[0], "no worker could import the reward code again")
                 break
@@ -175,20 +177,20 @@ class RewardPool:
                 call = waiting.popleft()
                 slot.give(call, self._functions[call.function].timeout_seconds)
 
-    def _wait(self) -> None:
+    def _wait(self) -> Finished:
+        """Results that came within POLL_SECONDS, at least one if any did."""
         references = [slot.reference for slot in self._slots if slot.reference is not None]
-        if references:
-            ray.wait(references, num_returns=1, timeout=POLL_SECONDS)
+        return ray.wait(references, timeout=POLL_SECONDS)[0] if references else []
 
-    def _collect(self, slot: Slot, scores: list[list[float | None]]) -> None:
+    def _collect(self, slot: Slot, finished: Finished, scores: list[list[float | None]]) -> None:
         """Takes what a worker has to tell, or gives up on it when its time is over."""
         if not slot.is_loaded:
-            self._collect_load(slot)
+            self._collect_load(slot, finished)
             return
         call = slot.call
         if call is None:
             return
-        answer = self._answer(slot, self._functions[call.function].timeout_seconds)
+        answer = self._answer(slot, finished, self._functions[call.function].timeout_seconds)
         if answer is None:
             return
         slot.call = None
@@ -197,34 +199,37 @@ class RewardPool:
         else:
             scores[call.function][call.rollouts.start : call.rollouts.stop] = answer.scores
 
-    def _collect_load(self, slot: Slot) -> None:
-        error = self._load_error(slot)
+    def _collect_load(self, slot: Slot, finished: Finished) -> None:
+        error = self._load_error(slot, finished)
         if error is None or slot.is_gone:
             return
         logger.warning("a new reward worker failed: %s", error)
         slot.failed_loads += 1
         slot.kill() if slot.is_gone else slot.replace()
 
-    def _answer(self, slot: Slot, timeout_seconds: float) -> RewardAnswer | None:
+    def _answer(
+        self, slot: Slot, finished: Finished, timeout_seconds: float
+    ) -> RewardAnswer | None:
         """The answer to a worker's call, None while it works; a lost worker is replaced."""
+        if slot.reference not in finished:
+            if time.monotonic() < slot.deadline:
+                return None
+            slot.replace()
+            return RewardAnswer(None, f"no answer within timeoutSeconds of {timeout_seconds:g}")
         try:
-            answer: RewardAnswer | None = _fetch(slot)
+            answer: RewardAnswer = ray.get(slot.reference)
         except RayError:
             slot.replace()
             return RewardAnswer(None, "its worker died (an exit, a crash or too little memory)")
-        if answer is not None:
-            slot.reference = None
-        elif time.monotonic() > slot.deadline:
-            slot.replace()
-            return RewardAnswer(None, f"no answer within timeoutSeconds of {timeout_seconds:g}")
+        slot.reference = None
         return answer
 
-    def _load_error(self, slot: Slot) -> str | None:
+    def _load_error(self, slot: Slot, finished: Finished) -> str | None:
         """Why a worker cannot import the code; None when it has, or is still at it."""
+        if slot.reference not in finished:
+            late = time.monotonic() > slot.deadline
+            return f"importing the reward code took over {LOAD_SECONDS:g} s" if late else None
         try:
-            if not _is_done(slot):
-                late = time.monotonic() > slot.deadline
-                return f"importing the reward code took over {LOAD_SECONDS:g} s" if late else None
             error: str | None = ray.get(slot.reference)
         except RayError:
             names = ", ".join(function.source for function in self._functions)
@@ -237,14 +242,3 @@ class RewardPool:
         text = f"reward function {self._functions[call.function].name!r}: {error}"
         logger.warning("%s; its %d samples are masked", text, len(call.rollouts))
         self.last_error = self.last_error or text
-
-
-def _is_done(slot: Slot) -> bool:
-    if slot.reference is None:
-        return False
-    ready, _ = ray.wait([slot.reference], timeout=0)
-    return bool(ready)
-
-
-def _fetch(slot: Slot) -> Any:
-    return ray.get(slot.reference) if _is_done(slot) else None

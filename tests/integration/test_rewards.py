@@ -186,7 +186,7 @@ def test_code_that_cannot_be_imported_ends_the_run_before_it_begins(
 
 
 def test_code_that_is_not_there_is_told_at_once(tmp_path: Path):
-    with pytest.raises(ConfigurationError, match="nowhere.* is not there"):
+    with pytest.raises(ConfigurationError, match="nowhere"):
         RewardPool([RewardFunctionSpec(source="nowhere.py")], Locator(tmp_path))
 
 

@@ -108,3 +108,9 @@ def test_what_bears_the_entrys_name_must_take_three(tmp_path: Path, code: str, w
 def test_a_file_of_another_kind_says_so(tmp_path: Path):
     with pytest.raises(ConfigurationError, match=r"does not end in \.py"):
         load_function(write(tmp_path / "reward.txt", "x"), "reward_func")
+
+
+def test_the_example_of_an_own_reward_scores_the_share_of_vowels():
+    file = Path(__file__).parents[4] / "examples" / "reward_function.py"
+    function = load_function(file, "vowel_share")
+    assert function(["kf7>aei7<eos>", "kf7><eos>"], ["kf7>"] * 2, ["7"] * 2) == [0.75, 0.0]
