@@ -24,7 +24,7 @@ SOURCES := openrlhf_core operator trainer_images tests examples benchmarks
 GENERATED := crds $(addprefix helm/rlhf-operator/,values.schema.json templates/crds templates/rbac/_rules.tpl)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test fmt lint gen verify lock clean e2e e2e-images faults images run-operator
+.PHONY: help install install-dev demo test test-cluster fmt lint gen verify lock clean e2e e2e-images faults images run-operator
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ demo: install ## install what a run needs, then watch a reward rise (the quickst
 
 test: install-dev ## install what the tests need, then run them (PYTEST_ARGS='-k name')
 	"$(BIN)/python" -m pytest -m "not gpu and not cluster" $(PYTEST_ARGS)
+
+test-cluster: install-dev ## run the tests that need an API server (LAB, or the cluster of KUBECONFIG)
+	"$(BIN)/python" -m pytest -m "cluster and not gpu" $(PYTEST_ARGS)
 
 install: ## create .venv with the CPU stack
 	@$(call installer,)
