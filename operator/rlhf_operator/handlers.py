@@ -20,12 +20,16 @@ def register(application: Application, registry: kopf.OperatorRegistry) -> None:
     """Joins the application to kopf's events."""
     labelled = {names.LABEL_JOB: kopf.PRESENT}
 
-    @kopf.on.startup(registry=registry)  # type: ignore[arg-type]
+    @kopf.on.login(registry=registry)
+    def login(**given: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_via_client(**given)
+
+    @kopf.on.startup(registry=registry)
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
         configure(settings)
         await application.start()
 
-    @kopf.on.cleanup(registry=registry)  # type: ignore[arg-type]
+    @kopf.on.cleanup(registry=registry)
     async def stop(**_: Any) -> None:
         await application.stop()
 
@@ -46,6 +50,7 @@ def configure(settings: kopf.OperatorSettings) -> None:
     """kopf as a watcher: no events of its own, no peering, streams that are renewed."""
     settings.posting.enabled = False
     settings.peering.standalone = True
+    settings.scanning.disabled = True  # our kinds are there from the start: no watch of CRDs
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 310
     settings.watching.connect_timeout = 30
