@@ -50,7 +50,6 @@ def configure(settings: kopf.OperatorSettings) -> None:
     """kopf as a watcher: no events of its own, no peering, streams that are renewed."""
     settings.posting.enabled = False
     settings.peering.standalone = True
-    settings.scanning.disabled = True  # our kinds are there from the start: no watch of CRDs
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 310
     settings.watching.connect_timeout = 30

@@ -57,6 +57,13 @@ PERMISSIONS: tuple[Permission, ...] = (
         "resolve a job's runtimeRef once",
     ),
     Permission(
+        "apiextensions.k8s.io",
+        ("customresourcedefinitions",),
+        ("list", "watch"),
+        "Cluster",
+        "begin to watch RayClusters when KubeRay is installed after the operator",
+    ),
+    Permission(
         "ray.io",
         ("rayclusters",),
         ("get", "list", "watch", "create", "patch", "delete"),

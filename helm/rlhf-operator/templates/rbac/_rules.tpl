@@ -50,4 +50,8 @@
 - apiGroups: ["openrlhf.io"]
   resources: ["clusterrlhfruntimes"]
   verbs: ["get"]
+# begin to watch RayClusters when KubeRay is installed after the operator
+- apiGroups: ["apiextensions.k8s.io"]
+  resources: ["customresourcedefinitions"]
+  verbs: ["list", "watch"]
 {{- end -}}
