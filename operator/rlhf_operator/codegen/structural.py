@@ -89,7 +89,10 @@ def _add_fields(
 ) -> None:
     fields = schema.get("properties")
     if fields is None:
-        values = schema.get("additionalProperties")
+        # A pattern of the keys has no place in a structural schema; the models check it.
+        (values,) = schema.get(
+            "patternProperties", {"": schema.get("additionalProperties")}
+        ).values()
         if isinstance(values, dict):
             result["additionalProperties"] = _item(_rewritten(values, definitions, classes))
         return
