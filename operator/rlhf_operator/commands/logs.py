@@ -23,7 +23,7 @@ def driver_log(cluster: Cluster, name: str, *, tail: int, follow: bool) -> Itera
     if attempt is None or attempt.submission_id is None or not heads:
         raise ConfigurationError(_no_driver(job))
     file = f"{RAY_LOGS}/job-driver-{attempt.submission_id}.log"
-    return run_in(cluster, heads[0], _tail([file], tail=tail, follow=follow))
+    return run_in(cluster, heads[0], tail_command([file], tail=tail, follow=follow))
 
 
 def group_log(
@@ -67,10 +67,10 @@ def _pod_lines(cluster: Cluster, pod: Pod, *, tail: int, follow: bool) -> Iterat
         yield from container_log(cluster, pod, tail=tail, follow=follow)
         return
     files = [f"{RAY_LOGS}/worker-*.out", f"{RAY_LOGS}/worker-*.err"]
-    yield from run_in(cluster, pod, _tail(files, tail=tail, follow=follow))
+    yield from run_in(cluster, pod, tail_command(files, tail=tail, follow=follow))
 
 
-def _tail(patterns: list[str], *, tail: int, follow: bool) -> list[str]:
+def tail_command(patterns: list[str], *, tail: int, follow: bool) -> list[str]:
     """A shell command, because the file names are patterns; a name that is not there is passed."""
     options = f"-q -n {tail}" + (" -F" if follow else "")
     return ["sh", "-c", f"tail {options} {' '.join(patterns)} 2>/dev/null || true"]

@@ -40,7 +40,7 @@ def pods_of(cluster: Cluster, job_name: str, group: str | None = None) -> list[P
     """
     query = {"labelSelector": f"{LABEL_JOB}={job_name}"}
     items = cluster.get(cluster.core_path("pods"), f"pods of {job_name}", **query)["items"]
-    pods = sorted(map(_pod, items), key=lambda pod: (pod.group != HEAD_GROUP, pod.name))
+    pods = sorted(map(pod_of, items), key=lambda pod: (pod.group != HEAD_GROUP, pod.name))
     if group is None:
         return pods
     chosen = [pod for pod in pods if pod.group == group]
@@ -54,7 +54,7 @@ def pods_of(cluster: Cluster, job_name: str, group: str | None = None) -> list[P
 
 def get_pod(cluster: Cluster, name: str) -> Pod:
     """One pod by its name. NotFoundError where there is none."""
-    return _pod(cluster.get(cluster.core_path("pods", name), f"pod {name}"))
+    return pod_of(cluster.get(cluster.core_path("pods", name), f"pod {name}"))
 
 
 def container_log(cluster: Cluster, pod: Pod, *, tail: int, follow: bool) -> Iterator[str]:
@@ -119,7 +119,8 @@ def _exec(cluster: Cluster, pod: Pod, command: Sequence[str]) -> Any:
         ) from fault
 
 
-def _pod(item: dict[str, Any]) -> Pod:
+def pod_of(item: dict[str, Any]) -> Pod:
+    """The pod that an object of the API server is."""
     labels = item["metadata"].get("labels", {})
     is_head = labels.get(LABEL_RAY_NODE_TYPE) == "head"
     status = item.get("status", {})
