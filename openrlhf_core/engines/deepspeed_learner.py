@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,6 @@ from openrlhf_core.engines.learner_settings import (
 )
 from openrlhf_core.engines.policy_step import StepSums, policy_metrics, policy_step
 from openrlhf_core.engines.process_group import join_process_group, take_device
-from openrlhf_core.engines.protocols import WeightInfo
 from openrlhf_core.engines.random_state import (
     load_random_state,
     save_random_state,
@@ -71,7 +71,6 @@ class DeepSpeedLearner:
         self._device = take_device(hardware, rank.local_index)
         join_process_group(rank, self._device)
         self._policy = _build_policy(model, training, hardware)
-        self._weight_infos = _weight_infos(self._policy)
         self._adamw = _build_adamw(self._policy, training.optimizer)
         self._engine = self._start_deepspeed(hardware)
 
@@ -118,10 +117,6 @@ class DeepSpeedLearner:
         for name, parameter in self._policy.named_parameters():
             with deepspeed.zero.GatheredParameters([parameter], enabled=self._is_partitioned):
                 yield huggingface_name(name), parameter.data
-
-    def weight_infos(self) -> list[WeightInfo]:
-        """Names, formats and shapes in the order of `weights`; not collective."""
-        return self._weight_infos
 
     def save(self, directory: Path) -> None:
         """Writes all that `load` needs to continue exactly."""
@@ -175,6 +170,8 @@ class DeepSpeedLearner:
 
     def _start_deepspeed(self, hardware: Hardware) -> Any:
         skip_unused_extensions()
+        # ZeRO 3 calls collectives that torch 2.13 renamed, several times a step.
+        warnings.filterwarnings("ignore", "`torch.distributed", FutureWarning)
         deepspeed.init_distributed(verbose=False)
         config = deepspeed_config(
             self._training.zero_stage,
@@ -294,15 +291,6 @@ def _build_policy(
     if training.gradient_checkpointing:
         loaded.gradient_checkpointing_enable({"use_reentrant": False})
     return PolicyModel(loaded)
-
-
-def _weight_infos(policy: PolicyModel) -> list[WeightInfo]:
-    return [
-        WeightInfo(
-            huggingface_name(name), str(weight.dtype).removeprefix("torch."), tuple(weight.shape)
-        )
-        for name, weight in policy.named_parameters()
-    ]
 
 
 def _build_adamw(policy: PolicyModel, optimizer: OptimizerSpec) -> torch.optim.AdamW:

@@ -44,9 +44,9 @@ def move_to_device(
 
 def move_optimizer(adamw: torch.optim.AdamW, device: torch.device) -> None:
     """Moves master weights and moments in place, so that whoever holds the tensors sees it."""
-    for group in adamw.param_groups:
-        for parameter in group["params"]:
-            parameter.data = parameter.data.to(device)
+    grouped = [parameter for group in adamw.param_groups for parameter in group["params"]]
+    for parameter in (*grouped, *adamw.state):  # ZeRO 3 fills the groups during a step only
+        parameter.data = parameter.data.to(device)
     for state in adamw.state.values():
         for name, value in state.items():
             if torch.is_tensor(value) and name != "step":

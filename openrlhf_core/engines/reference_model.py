@@ -8,7 +8,6 @@ import torch
 from openrlhf_core.engines.forward import forward_logprobs
 from openrlhf_core.engines.learner_settings import Hardware, ModelSettings
 from openrlhf_core.engines.process_group import take_device
-from openrlhf_core.engines.random_state import seed_everything
 from openrlhf_core.models.load import load_causal_lm
 from openrlhf_core.models.policy import PolicyModel
 
@@ -19,7 +18,6 @@ class ReferenceModel:
     def __init__(self, model: ModelSettings, hardware: Hardware, local_index: int = 0) -> None:
         self._settings = model
         self._device = take_device(hardware, local_index)
-        seed_everything(0)
         loaded = load_causal_lm(
             model.directory,
             model.dtype,

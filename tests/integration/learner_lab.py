@@ -1,0 +1,345 @@
+"""Runs one case of the real DeepSpeed learner as one rank and saves what it measured.
+
+    python tests/integration/learner_lab.py CASE RANK WORLD_SIZE PORT WORKDIR
+
+test_learner.py starts it: a process joins one group in its life and pays DeepSpeed's import once.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from deepspeed.utils import safe_get_full_grad
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+from openrlhf_core.engines.deepspeed_learner import DeepSpeedLearner
+from openrlhf_core.engines.learner_settings import (
+    Hardware,
+    ModelSettings,
+    PolicyObjective,
+    Rank,
+    TrainingSettings,
+)
+from openrlhf_core.engines.reference_model import ReferenceModel
+from openrlhf_core.samples import OptimizerBatch, TrainSample
+from openrlhf_core.spec.errors import ConfigurationError, NonFiniteError
+from openrlhf_core.spec.learner import OptimizerSpec
+from openrlhf_core.spec.presets import KLSettings, PolicyLossSettings
+
+HARDWARE = Hardware("CPU", threads=1)
+STAGES = (0, 1, 2, 3)
+LAYOUTS = {
+    "qwen2-tied": (Qwen2Config, Qwen2ForCausalLM, True),
+    "qwen2-untied": (Qwen2Config, Qwen2ForCausalLM, False),
+    "llama-tied": (LlamaConfig, LlamaForCausalLM, True),
+    "llama-untied": (LlamaConfig, LlamaForCausalLM, False),
+}
+OBJECTIVE = PolicyObjective(
+    PolicyLossSettings(0.2, 0.2, None, "TokenMean"), KLSettings(0.1, "Loss", "K3"), 0.01, 16
+)
+
+
+def write_models(directory: Path) -> None:
+    """Every layout of about 0.1M parameters, once, before ranks start."""
+    for name, (config_class, model_class, is_tied) in LAYOUTS.items():
+        torch.manual_seed(0)
+        config = config_class(
+            vocab_size=96,
+            hidden_size=64,
+            intermediate_size=96,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            tie_word_embeddings=is_tied,
+        )
+        model_class(config).save_pretrained(directory / name)
+        (directory / name / "tokenizer.json").write_text("{}")
+
+
+def make_samples(step: int) -> list[TrainSample]:
+    """Four samples of unequal lengths; the same for the same step."""
+    generator = np.random.default_rng(step)
+    samples = []
+    for length in (11, 5, 8, 14):
+        mask = np.arange(length) >= 3
+        samples.append(
+            TrainSample(
+                token_ids=generator.integers(0, 96, length).astype(np.int32),
+                action_mask=mask,
+                advantages=np.where(mask, generator.normal(), 0).astype(np.float32),
+                rollout_logprobs=np.where(mask, -4.5, 0).astype(np.float32),
+                ref_logprobs=np.where(mask, -4.6, 0).astype(np.float32),
+            )
+        )
+    return samples
+
+
+def make_batch(micro_batches: Sequence[Sequence[TrainSample]], samples: Sequence[TrainSample]):
+    """One rank's share of a step over `samples`."""
+    return OptimizerBatch(
+        tuple(tuple(one) for one in micro_batches),
+        num_action_tokens=sum(int(sample.action_mask.sum()) for sample in samples),
+        num_samples=len(samples),
+        num_micro_batches=len(samples),
+    )
+
+
+class Lab:
+    """One rank: makes learners, and batches that are this rank's share."""
+
+    def __init__(self, rank: Rank, work: Path) -> None:
+        self.rank = rank
+        self.work = work
+
+    def learner(
+        self, stage: int, layout: str = "qwen2-tied", dtype: str = "Float32", **options: Any
+    ) -> DeepSpeedLearner:
+        model = ModelSettings(self.work / layout, dtype, temperature=0.9, pad_id=0)
+        optimizer = OptimizerSpec(learning_rate=1e-2, gradient_clip=1e6, weight_decay=0.01)
+        training = TrainingSettings(optimizer, 10, stage, gradient_checkpointing=False, seed=5)
+        model_options = {k: v for k, v in options.items() if hasattr(model, k)}
+        training_options = {k: v for k, v in options.items() if hasattr(training, k)}
+        return DeepSpeedLearner(
+            self.rank,
+            HARDWARE,
+            replace(model, **model_options),
+            replace(training, **training_options),
+            OBJECTIVE,
+        )
+
+    def batch(self, step: int) -> OptimizerBatch:
+        """One sample a micro-batch; with two ranks 3 + 1 samples, so that one rank runs empty."""
+        samples = make_samples(step)
+        if self.rank.world_size == 1:
+            return make_batch([[sample] for sample in samples], samples)
+        shares = [[samples[0], samples[1], samples[2]], [samples[3]]]
+        mine = [[sample] for sample in shares[self.rank.index]]
+        return make_batch(mine + [[]] * (3 - len(mine)), samples)
+
+    def stages(self) -> dict[str, Any]:
+        """Gradients of the first step and weights after the second, for every ZeRO stage."""
+        results = {}
+        for stage in STAGES:
+            learner = self.learner(stage)
+            metrics = [learner.update(self.batch(0)), learner.update(self.batch(1))]
+            results[stage] = {
+                "metrics": metrics,
+                "weights": whole_weights(learner),
+                "gradients": gradients(self.learner(stage), stage, self.batch(0)),
+            }
+        return results
+
+    def layouts(self) -> dict[str, Any]:
+        """The same samples as micro-batches of every kind, first step."""
+        samples = make_samples(0)
+        ordered = sorted(samples, key=lambda sample: sample.num_tokens)
+        kinds = {
+            "one padded": ([samples], False),
+            "one packed": ([samples], True),
+            "four": ([[sample] for sample in samples], False),
+            "sorted pairs": ([ordered[:2], ordered[2:]], False),
+            "packed pairs": ([ordered[:2], ordered[2:]], True),
+        }
+        results = {}
+        for name, (micro_batches, packing) in kinds.items():
+            batch = make_batch(micro_batches, samples)
+            results[name] = {
+                "metrics": [self.learner(2, packing=packing).update(batch)],
+                "gradients": gradients(self.learner(2, packing=packing), 2, batch),
+            }
+        results["recomputed activations"] = {
+            "metrics": [self.learner(3, gradient_checkpointing=True).update(self.batch(0))],
+            "gradients": gradients(self.learner(3, gradient_checkpointing=True), 3, self.batch(0)),
+        }
+        return results
+
+    def models(self) -> dict[str, Any]:
+        """Every model layout trains, exports and comes back the same, stage 3 and bfloat16 too."""
+        results = {}
+        for name, stage, dtype in (
+            *((layout, 2, "Float32") for layout in LAYOUTS),
+            ("llama-untied", 3, "Float32"),
+            ("qwen2-tied", 0, "BFloat16"),
+            ("qwen2-tied", 1, "BFloat16"),
+            ("qwen2-tied", 2, "BFloat16"),
+            ("qwen2-tied", 3, "BFloat16"),
+        ):
+            learner = self.learner(stage, name, dtype)
+            samples = make_samples(0)
+            ids = [[sample.token_ids for sample in samples]]
+            before = learner.logprobs(ids)[0]
+            metrics = [learner.update(self.batch(0)) for _ in range(4)]
+            out = self.work / "exports" / f"{name}-{stage}-{dtype}"
+            learner.export(out)
+            weights = whole_weights(learner)
+            reopened = AutoModelForCausalLM.from_pretrained(out)
+            results[f"{name}-{stage}-{dtype}"] = {
+                "metrics": metrics,
+                "export_equals": all(
+                    torch.equal(weight.detach(), weights[key])
+                    for key, weight in reopened.named_parameters()
+                ),
+                "names": sorted(weights) == sorted(k for k, _ in reopened.named_parameters()),
+                "gain": sum(
+                    float(sample.advantages @ (after - start))
+                    for sample, after, start in zip(
+                        samples, learner.logprobs(ids)[0], before, strict=True
+                    )
+                ),
+                "start_equals_reference": float(
+                    np.abs(self.reference(name, dtype, ids[0])[0] - before[0]).max()
+                ),
+            }
+        return results
+
+    def reference(self, layout: str, dtype: str, ids: Sequence[np.ndarray]) -> list[np.ndarray]:
+        settings = ModelSettings(self.work / layout, dtype, temperature=0.9, pad_id=0)
+        return ReferenceModel(settings, HARDWARE).logprobs([ids])[0]
+
+    def guards(self) -> dict[str, Any]:
+        """A step with one advantage that is not a number, on the last rank only."""
+        results = {}
+        for stage, dtype in [(s, d) for s in STAGES for d in ("Float32", "BFloat16")]:
+            learner = self.learner(stage, dtype=dtype)
+            learner.update(self.batch(0))
+            before = whole_weights(learner)
+            skipped = learner.update(self.poisoned(1))
+            is_unchanged = all(
+                torch.equal(weight, before[name]) for name, weight in whole_weights(learner).items()
+            )
+            recovered = learner.update(self.batch(2))
+            error = ""
+            try:
+                for step in (3, 4, 5):
+                    learner.update(self.poisoned(step))
+            except NonFiniteError as caught:
+                error = str(caught)
+            results[f"{stage}-{dtype}"] = {
+                "skipped": skipped,
+                "is_unchanged": is_unchanged,
+                "recovered": recovered,
+                "error": error,
+            }
+        return results
+
+    def poisoned(self, step: int) -> OptimizerBatch:
+        batch = self.batch(step)
+        if self.rank.index != self.rank.world_size - 1:
+            return batch
+        (sample, *others), *rest = batch.micro_batches
+        broken = replace(sample, advantages=sample.advantages * np.float32(np.nan))
+        return replace(batch, micro_batches=((broken, *others), *rest))
+
+    def saves(self) -> dict[str, Any]:
+        """Saves after two steps and goes on for two: what a resumed run must repeat."""
+        return {name: self.save_and_go_on(name, *how) for name, how in CHECKPOINTS.items()}
+
+    def save_and_go_on(self, name: str, stage: int, dtype: str) -> dict[str, Any]:
+        learner = self.learner(stage, dtype=dtype)
+        for step in range(2):
+            learner.update(self.batch(step))
+        learner.save(self.work / "checkpoints" / name)
+        return self.go_on(learner)
+
+    def resumes(self) -> dict[str, Any]:
+        """What `saves` did after saving, done in this process from the checkpoints."""
+        results = {}
+        for name, (stage, dtype) in CHECKPOINTS.items():
+            learner = self.learner(stage, dtype=dtype)
+            learner.load(self.work / "checkpoints" / name)
+            results[name] = self.go_on(learner)
+        return results
+
+    def go_on(self, learner: DeepSpeedLearner) -> dict[str, Any]:
+        drawn = torch.rand(3)
+        metrics = [learner.update(self.batch(step)) for step in (2, 3)]
+        return {"drawn": drawn, "metrics": metrics, "weights": whole_weights(learner)}
+
+    def sleeps(self) -> dict[str, Any]:
+        """Two steps with a sleep between them and two without, for every stage and format."""
+        results = {}
+        for stage, dtype in [(s, d) for s in STAGES for d in ("Float32", "BFloat16")]:
+            pair = []
+            for naps in (True, False):
+                learner = self.learner(stage, dtype=dtype)
+                learner.update(self.batch(0))
+                if naps:
+                    learner.sleep()
+                    learner.wake()
+                learner.update(self.batch(1))
+                pair.append(whole_weights(learner))
+            results[f"{stage}-{dtype}"] = {
+                name: torch.equal(weight, pair[1][name]) for name, weight in pair[0].items()
+            }
+        return results
+
+    def refusals(self) -> dict[str, Any]:
+        """Loading what two ranks saved, in one."""
+        try:
+            self.learner(2).load(self.work / "checkpoints" / "zero-2")
+        except ConfigurationError as caught:
+            return {"world size": str(caught)}
+        return {}
+
+    def two(self) -> dict[str, Any]:
+        return {
+            "stages": self.stages(),
+            "saves": self.saves(),
+            "guards": self.guards(),
+            "sleeps": self.sleeps(),
+        }
+
+    def resumed(self) -> dict[str, Any]:
+        return {"resumes": self.resumes()}
+
+    def one(self) -> dict[str, Any]:
+        return {
+            "stages": self.stages(),
+            "layouts": self.layouts(),
+            "models": self.models(),
+            "refusals": self.refusals(),
+        }
+
+
+CHECKPOINTS = {
+    **{f"zero-{stage}": (stage, "Float32") for stage in STAGES},
+    **{f"zero-{stage}-bfloat16": (stage, "BFloat16") for stage in STAGES},
+}
+
+
+def gradients(
+    learner: DeepSpeedLearner, stage: int, batch: OptimizerBatch
+) -> dict[str, torch.Tensor]:
+    """The gradients of a step, reduced over the ranks, as the optimizer would get them."""
+    learner._engine.train()
+    learner._accumulate(batch)
+    found = {}
+    for name, weight in learner._policy.named_parameters():
+        gradient = weight.grad if stage == 0 else safe_get_full_grad(weight)
+        found[name] = gradient.detach().clone()
+    return found
+
+
+def whole_weights(learner: DeepSpeedLearner) -> dict[str, torch.Tensor]:
+    return {name: weight.detach().clone() for name, weight in learner.weights()}
+
+
+def main() -> None:
+    case, rank, world_size, port, work = sys.argv[1:]
+    lab = Lab(Rank(int(rank), int(world_size), "127.0.0.1", int(port), 0, 120.0), Path(work))
+    cases = {"two": lab.two, "resumed": lab.resumed, "one": lab.one}
+    torch.save(cases[case](), Path(work) / f"{case}-{rank}.pt")
+
+
+if __name__ == "__main__":
+    main()
