@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
+from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 
 Use = Literal["model", "data", "function", "template"]
@@ -114,7 +115,7 @@ def _checked(use: Use) -> Callable[[str], str]:
 
 
 def _field(use: Use) -> FieldInfo:
-    rules = {"x-kubernetes-validations": [source_rule(use)]}
+    rules: JsonDict = {"x-kubernetes-validations": [dict(source_rule(use))]}
     info: FieldInfo = Field(min_length=1, max_length=1024, json_schema_extra=rules)
     return info
 

@@ -62,7 +62,7 @@ def definition(kind: Kind) -> dict[str, Any]:
     """The CustomResourceDefinition of a kind, as plain data."""
     group, version = API_VERSION.split("/")
     name = kind.model.__name__
-    names = {
+    names: dict[str, Any] = {
         "kind": name,
         "listKind": f"{name}List",
         "plural": kind.plural,
