@@ -40,7 +40,7 @@ def install_operator(cluster: LabCluster, root: Path, runtime: dict[str, Any]) -
         },
     }
     chart = str(root / "helm" / "rlhf-operator")
-    options = ["--namespace", SYSTEM_NAMESPACE, "--create-namespace", "--wait", "--timeout=3m"]
+    options = ["--namespace", SYSTEM_NAMESPACE, "--create-namespace", "--wait", "--timeout=100s"]
     cluster.helm(
         "upgrade", "--install", RELEASE, chart, *options, "-f", "-", stdin=json.dumps(values)
     )
