@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lab_cluster import REGISTRY, SYSTEM_NAMESPACE, LabCluster
+from lab_cluster import REGISTRY, SYSTEM_NAMESPACE, CheckFailed, LabCluster
 
 RELEASE = "rlhf-operator"
 RUNTIME = "e2e"
@@ -41,9 +41,11 @@ def install_operator(cluster: LabCluster, root: Path, runtime: dict[str, Any]) -
     }
     chart = str(root / "helm" / "rlhf-operator")
     options = ["--namespace", SYSTEM_NAMESPACE, "--create-namespace", "--wait", "--timeout=100s"]
-    cluster.helm(
-        "upgrade", "--install", RELEASE, chart, *options, "-f", "-", stdin=json.dumps(values)
-    )
+    command = ["upgrade", "--install", RELEASE, chart, *options, "-f", "-"]
+    try:
+        cluster.helm(*command, stdin=json.dumps(values))
+    except CheckFailed as fault:
+        raise CheckFailed(f"{fault}\n{operator_log(cluster)[-4000:]}") from fault
 
 
 def operator_log(cluster: LabCluster) -> str:
@@ -51,4 +53,4 @@ def operator_log(cluster: LabCluster) -> str:
     selector = "app.kubernetes.io/name=rlhf-operator"
     options = ["-n", SYSTEM_NAMESPACE, "-l", selector, "--tail=-1"]
     before = cluster.kubectl("logs", *options, "--previous", check=False)
-    return before + cluster.kubectl("logs", *options)
+    return before + cluster.kubectl("logs", *options, check=False)
