@@ -159,13 +159,12 @@ class KubernetesClient:
     def _send(self, method: str, path: str, query: Headers, body: Any, content_type: str) -> Object:
         """One blocking request, in a thread. Raises ApiError, also when there is no answer."""
         headers = {"Accept": "application/json", "Content-Type": content_type}
-        payload = body if content_type == "application/json" else json.dumps(body)
         verb, url, headers, payload, _ = self._api.param_serialize(
             method,
             path,
             query_params=list(query.items()),
             header_params=headers,
-            body=payload,
+            body=body,
             auth_settings=["BearerToken"],
         )
         try:

@@ -85,9 +85,7 @@ def test_the_head_holds_no_device_and_runs_no_task(blueprint: Any) -> None:
 
 def test_a_lost_head_is_not_made_again_and_a_token_is_asked_for(blueprint: Any) -> None:
     cluster = render(blueprint)
-    assert cluster["metadata"]["annotations"] == {
-        "ray.io/disable-provisioned-head-restart": "true"
-    }
+    assert cluster["metadata"]["annotations"] == {"ray.io/disable-provisioned-head-restart": "true"}
     assert cluster["spec"]["authOptions"] == {"mode": "token"}
     assert "suspend" not in cluster["spec"]
 

@@ -15,6 +15,8 @@ from rlhf_operator.desired.stop_hook import SCRIPT
 class FakeDriver(ThreadingHTTPServer):
     """Answers as a driver does, until it was asked `asks` times whether it still lives."""
 
+    daemon_threads = False
+
     def __init__(self, asks: int) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.asks = asks

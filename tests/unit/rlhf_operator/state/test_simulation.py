@@ -263,9 +263,7 @@ def make_world(build: Any, seed: int, **spec: Any) -> World:
 
 @settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**32), faults=st.integers(0, 25))
-def test_the_job_completes_after_any_faults_and_kills(
-    build: Any, seed: int, faults: int
-) -> None:
+def test_the_job_completes_after_any_faults_and_kills(build: Any, seed: int, faults: int) -> None:
     world = make_world(build, seed)
     for _ in range(faults * 3):
         run_pass(world, kill_chance=0.2)
@@ -304,9 +302,7 @@ def test_a_deleted_job_is_let_go_within_its_bound(build: Any, seed: int, begin: 
 
 @settings(max_examples=100, deadline=None)
 @given(seed=st.integers(0, 2**32), begin=st.integers(0, 30))
-def test_a_suspended_job_ends_without_pods_and_resumes(
-    build: Any, seed: int, begin: int
-) -> None:
+def test_a_suspended_job_ends_without_pods_and_resumes(build: Any, seed: int, begin: int) -> None:
     world = make_world(build, seed)
     for _ in range(begin):
         run_pass(world, kill_chance=0.1)

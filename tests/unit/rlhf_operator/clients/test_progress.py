@@ -1,0 +1,68 @@
+"""Progress as it is pulled and as it stands in a log."""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from rlhf_operator.clients.progress import LAST_WORD, get_progress, parse_progress, split_log
+
+
+def ask(build: Any, status: int = 200, extra: str = "") -> Any:
+    """What the client makes of an answer; the token that it sent."""
+    text = build.progress().model_dump_json(by_alias=True)
+    sent: list[str | None] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        sent.append(request.headers.get("Authorization"))
+        return web.Response(status=status, text=text[:-1] + extra + "}")
+
+    async def inside() -> Any:
+        application = web.Application()
+        application.router.add_get("/progress", answer)
+        runner = web.AppRunner(application)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with aiohttp.ClientSession() as session:
+            found = await get_progress(session, url, "secret")
+        await runner.cleanup()
+        return found
+
+    return asyncio.run(inside()), sent
+
+
+def test_progress_is_asked_for_with_the_token(build: Any) -> None:
+    found, sent = ask(build)
+    assert found == build.progress()
+    assert sent == ["Bearer secret"]
+
+
+def test_fields_of_a_newer_driver_are_passed_over(build: Any) -> None:
+    found, _ = ask(build, extra=',"newField": 1')
+    assert found.step == 3
+
+
+def test_a_driver_that_refuses_or_babbles_is_silent(build: Any) -> None:
+    assert ask(build, status=401)[0] is None
+    assert ask(build, extra="nonsense")[0] is None
+    assert parse_progress("{}") is None
+
+
+def test_a_driver_that_is_not_there_is_silent() -> None:
+    async def inside() -> Any:
+        async with aiohttp.ClientSession() as session:
+            return await get_progress(session, "http://127.0.0.1:9", "secret")
+
+    assert asyncio.run(inside()) is None
+
+
+def test_the_last_word_is_taken_out_of_the_log(build: Any) -> None:
+    word = build.progress(step=10).model_dump_json(by_alias=True)
+    lines, progress = split_log(f"first\n{LAST_WORD}{word}\nlast\n")
+    assert lines == "first\nlast"
+    assert progress is not None
+    assert progress.step == 10
+    assert split_log("only words") == ("only words", None)
