@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TextIO
@@ -20,6 +21,7 @@ from openrlhf_core.telemetry.display import open_display
 from openrlhf_core.telemetry.metrics_file import METRICS_FILE, read_rows
 from openrlhf_core.telemetry.summary import (
     Summary,
+    SummaryStatus,
     render_summary,
     summarize_metrics,
     write_summary,
@@ -35,7 +37,7 @@ def drive(config: RunConfig, surroundings: Surroundings, terminal: TextIO) -> in
     """Runs one attempt and returns its exit code; what went wrong stands on `terminal`."""
     output = Path(config.output)
     try:
-        claim = claim_output(output, config.training, surroundings.attempt, surroundings.job_uid)
+        claim = claim_output(output, config.training, surroundings.attempt, config.uid)
     except RunError as error:
         terminal.write(f"{error}\n")
         return error.exit_code
@@ -70,7 +72,7 @@ def run_captured(
             lambda: run_attempt(config, surroundings, claim, Controls(stop, display, listen), end),
             Path(config.output) / DRIVER_LOG,
         )
-    report(config, end, error, time.monotonic() - started, screen)
+    report(config, claim, AttemptReport(end, error, time.monotonic() - started), screen)
     return 0 if error is None else error.exit_code
 
 
@@ -89,17 +91,25 @@ def caught(run: Callable[[], None], log: Path) -> RunError | None:
     return None
 
 
-def report(
-    config: RunConfig, end: AttemptEnd, error: RunError | None, seconds: float, screen: TextIO
-) -> None:
-    """Writes summary.json and the closing page."""
-    output = Path(config.output)
+@dataclass(frozen=True)
+class AttemptReport:
+    """How an attempt ended."""
+
+    end: AttemptEnd
+    error: RunError | None
+    """None: it finished."""
+    seconds: float
+
+
+def report(config: RunConfig, claim: OutputClaim, attempt: AttemptReport, screen: TextIO) -> None:
+    """Writes summary.json, unless another attempt has the directory, and the closing page."""
+    output, end, error = Path(config.output), attempt.end, attempt.error
     rows = read_rows(output / METRICS_FILE)
     summary = Summary(
         status=status_of(error),
         recipe=config.training.recipe,
         steps=rows[-1].step if rows else 0,
-        seconds=seconds,
+        seconds=attempt.seconds,
         resumed_from_step=end.resumed_from_step,
         metrics=summarize_metrics(rows),
         checkpoint=end.committed,
@@ -107,13 +117,14 @@ def report(
         error=None if error is None else str(error),
     )
     try:
+        claim.still_ours()
         write_summary(output, summary)
     except RunError as problem:
         screen.write(f"{problem}\n")
     screen.write(render_summary(summary, rows, output, screen.encoding) + "\n")
 
 
-def status_of(error: RunError | None) -> str:
+def status_of(error: RunError | None) -> SummaryStatus:
     if error is None:
         return "finished"
     return "stopped" if isinstance(error, StopRequested) else "failed"

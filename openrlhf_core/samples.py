@@ -1,8 +1,8 @@
-"""The life of a sample as frozen types: Prompt -> Rollout -> ScoredRollout -> TrainSample -> MicroBatch.
+"""The life of a sample: Prompt -> Rollout -> ScoredRollout -> TrainSample -> MicroBatch.
 
 One rule of alignment holds everywhere: index t of `logprobs`, `action_mask`, `advantages` and their
-kin is about token t of `token_ids`. A log-prob at index t is that of token t given the tokens before
-it; at index 0 and at prompt tokens it is 0. Shifts occur only in `openrlhf_core.models.logprobs`.
+kin is about token t of `token_ids`. A log-prob at index t is of token t given the tokens before it;
+at index 0 and at prompt tokens it is 0. Shifts occur only in `openrlhf_core.models.logprobs`.
 
 Ragged data is NumPy (cheap to send between processes); a `MicroBatch` is the first padded tensor.
 The worked example through this file: prompt "2+3=" as tokens [7, 9, 8, 5], completion "5<eos>" as

@@ -18,7 +18,5 @@ class Surroundings:
     """Number of the attempt on a cluster; None on one machine."""
     token: str | None
     """Bearer token of the progress server; None: only this machine reaches it."""
-    job_uid: str = ""
-    """Kubernetes uid of the job; empty on one machine."""
     notes: tuple[str, ...] = ()
     """What a person should know before the run begins."""

@@ -11,7 +11,6 @@ from openrlhf_core.spec.errors import ConfigurationError
 from openrlhf_core.spec.run_config import RunConfig
 
 TOKEN_VARIABLE = "RAY_AUTH_TOKEN"
-JOB_UID_VARIABLE = "RLHF_JOB_UID"
 
 
 def drive(config_file: Path, attempt: int) -> int:
@@ -31,7 +30,6 @@ def drive(config_file: Path, attempt: int) -> int:
         base=config_file.parent,
         attempt=attempt,
         token=os.environ.get(TOKEN_VARIABLE),
-        job_uid=os.environ.get(JOB_UID_VARIABLE, ""),
     )
     return run_driver(config, surroundings, sys.stdout)
 

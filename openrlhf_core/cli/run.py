@@ -4,6 +4,7 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from openrlhf_core.ray_environment import local_ray_environment
 from openrlhf_core.spec.errors import ConfigurationError
@@ -51,7 +52,7 @@ def run(job: RLHFJob, manifest: Path, output: Path | None, ray_address: str | No
     return drive(config, surroundings, sys.stdout)
 
 
-def local_devices(plan: Plan, is_local: bool) -> tuple[str, int]:
+def local_devices(plan: Plan, is_local: bool) -> tuple[Literal["CPU", "CUDA"], int]:
     """Returns the kind of device of this machine and how many GPUs it has.
 
     ConfigurationError when the plan needs more GPUs than there are.

@@ -70,7 +70,7 @@ class LearnerActor:
 
     def free_address(self) -> tuple[str, int]:
         """Returns this node's address and a port that is free there now."""
-        host = ray.util.get_node_ip_address()
+        host: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
         with socket.socket() as probe:
             probe.bind((host, 0))
             return host, probe.getsockname()[1]

@@ -90,10 +90,16 @@ def reserve(groups: Sequence[PlannedGroup], device: DeviceConfig, collect: Colle
     except RetryableError as error:
         raise RetryableError(
             f"the cluster does not offer the devices of the plan: {error}. Ray has "
-            f"{ray.cluster_resources()}; `rlhf plan` prints what is needed"
+            f"{offered_resources()}; `rlhf plan` prints what is needed"
         ) from error
     names = cuda_device_names(groups, placement_groups, collect) if device.kind == "CUDA" else {}
     return Reservation(placement_groups, names)
+
+
+def offered_resources() -> str:
+    """Returns what the nodes of the Ray cluster have in all, for people to read."""
+    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return ", ".join(f"{amount:g} {name}" for name, amount in sorted(resources.items()))
 
 
 def cuda_device_names(

@@ -2,32 +2,31 @@
 
 import contextlib
 import logging
-import os
-import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import ray
 
+from openrlhf_core.orchestration import ray_reaper
 from openrlhf_core.spec.errors import RetryableError
 
 logger = logging.getLogger(__name__)
 
 OBJECT_STORE_BYTES = 500_000_000
-TEMPORARY_PREFIX = "rlhf-"
 
 
 @contextlib.contextmanager
 def local_ray(resources: Mapping[str, float], num_cpus: int, num_gpus: int) -> Iterator[None]:
     """Runs a Ray on this machine that offers `resources`, and ends all of it on exit.
 
-    `ray_environment.local_ray_environment` must be in place since before Ray was imported. Ray ends
-    its processes itself when this process is killed.
+    `ray_environment.local_ray_environment` must be in place since before Ray was imported. A
+    reaper beside this process ends Ray's also when this one is killed.
     """
-    remove_abandoned_directories()
-    directory = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY_PREFIX}{os.getpid()}-", dir="/tmp"))
-    try:
+    # Short: Ray puts its sockets below it, and a socket's path has at most 107 characters.
+    directory = tempfile.mkdtemp(prefix="rlhf-", dir="/tmp")
+    with reaper(directory):
         ray.init(
             address="local",
             num_cpus=num_cpus,
@@ -35,14 +34,33 @@ def local_ray(resources: Mapping[str, float], num_cpus: int, num_gpus: int) -> I
             resources=dict(resources),
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
-            _temp_dir=str(directory),
+            _temp_dir=directory,
             log_to_driver=True,
             logging_level=logging.WARNING,
         )
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def reaper(directory: str) -> Iterator[None]:
+    """Sees to it that nobody is left with a file open below `directory`, which then goes.
+
+    The reaper waits for the end of this process or of the block, whichever comes first.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", ray_reaper.__file__, directory],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
         yield
     finally:
-        ray.shutdown()
-        shutil.rmtree(directory, ignore_errors=True)
+        process.communicate()
 
 
 @contextlib.contextmanager
@@ -56,11 +74,3 @@ def surrounding_ray(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-def remove_abandoned_directories() -> None:
-    """Removes the temporary directories of runs that were killed before they could."""
-    for directory in Path("/tmp").glob(f"{TEMPORARY_PREFIX}[0-9]*-*"):
-        owner = directory.name.removeprefix(TEMPORARY_PREFIX).split("-")[0]
-        if owner.isdigit() and not Path("/proc", owner).exists():
-            shutil.rmtree(directory, ignore_errors=True)

@@ -95,6 +95,7 @@ def describe(
     }
     if len(scores):
         metrics |= {"reward/mean": float(scores.mean()), "reward/std": float(scores.std())}
+        metrics |= function_means(scored) | {"reward/uniform_group_ratio": uniform_ratio(scored)}
     in_reward = reward_kl(known, kl)
     if in_reward is not None:
         metrics |= mean_over_actions("kl/mean", scored, in_reward)
@@ -102,6 +103,26 @@ def describe(
         gaps = [np.abs(o - over_sequence(e)) for e, o in zip(scored, known.old, strict=True)]
         metrics |= mean_over_actions("rollout/logprob_gap", scored, gaps)
     return metrics
+
+
+def function_means(scored: Sequence[ScoredRollout]) -> dict[str, float]:
+    """Returns the mean raw score of each reward function, where there are several."""
+    by_name: dict[str, list[float]] = {}
+    for each in scored:
+        for name, value in each.parts.items():
+            by_name.setdefault(name, []).append(value)
+    if len(by_name) < 2:
+        return {}
+    return {f"reward_function/{name}": sum(v) / len(v) for name, v in by_name.items()}
+
+
+def uniform_ratio(scored: Sequence[ScoredRollout]) -> float:
+    """Returns the share of groups whose scores are all equal: a group baseline learns nothing."""
+    groups: dict[int, set[float]] = {}
+    for each in scored:
+        if each.score is not None:
+            groups.setdefault(each.rollout.group_id, set()).add(each.score)
+    return sum(len(found) == 1 for found in groups.values()) / len(groups)
 
 
 def mean_over_actions(

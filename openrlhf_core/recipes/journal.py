@@ -115,8 +115,12 @@ class Journal:
         self._display.show(self._board.snapshot())
         started = time.monotonic()
         staged = self._store.stage(self.state.step)
-        self._save(staged)
-        self._recorder.flush()
+        try:
+            self._save(staged)
+            self._recorder.flush()
+        except BaseException:
+            self._store.abandon(staged)
+            raise
         self._committed = self._store.commit(staged, self.state.step, self._run_state(self.state))
         self._checkpoint_seconds = time.monotonic() - started
         self._board.commit(self._committed, self._store.count())

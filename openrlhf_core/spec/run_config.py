@@ -1,4 +1,4 @@
-"""`RunConfig`: what the driver is started with. Written once a job, by `rlhf run` or the operator."""
+"""`RunConfig`: what the driver is started with; `rlhf run` or the operator writes it once a job."""
 
 from typing import Annotated, Literal
 

@@ -20,6 +20,9 @@ WINDOW = 10
 """Steps of the moving mean in the plot, and of the means that the text names."""
 
 
+SummaryStatus = Literal["finished", "stopped", "failed"]
+
+
 class MetricSummary(SpecModel):
     """Values by metric."""
 
@@ -31,7 +34,7 @@ class MetricSummary(SpecModel):
 class Summary(SpecModel):
     """The content of summary.json."""
 
-    status: Literal["finished", "stopped", "failed"] = Field(description="How the run ended.")
+    status: SummaryStatus = Field(description="How the run ended.")
     recipe: str = Field(description="training.recipe.")
     steps: int = Field(description="Last finished step.")
     seconds: float = Field(description="Wall time of this attempt.")

@@ -1,0 +1,41 @@
+"""A killed run goes on as if it had not been killed, and leaves no process behind."""
+
+import signal
+from pathlib import Path
+
+import pytest
+import run_lab
+
+SETTINGS = (*run_lab.SMALL, "maxSteps=8")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("uninterrupted") / "out"
+    finished = run_lab.run(output, *SETTINGS)
+    assert finished.exit_code == 0, finished.text
+    return output
+
+
+def test_one_seed_gives_one_curve_and_one_model(uninterrupted: Path, tmp_path: Path) -> None:
+    again = tmp_path / "out"
+    assert run_lab.run(again, *SETTINGS).exit_code == 0
+    assert run_lab.curve(again) == run_lab.curve(uninterrupted)
+    assert run_lab.model_bytes(again) == run_lab.model_bytes(uninterrupted)
+
+
+@pytest.mark.parametrize("step", [1, 3, 6])
+def test_a_killed_run_resumes_bit_for_bit(uninterrupted: Path, tmp_path: Path, step: int) -> None:
+    output = tmp_path / "out"
+    running = run_lab.Running(output, *SETTINGS)
+    running.wait_for_step(step)
+    children = running.descendants()
+    assert len(children) > 3
+    running.signal(signal.SIGKILL)
+    running.process.wait()
+    resumed = run_lab.run(output, *SETTINGS)
+    assert resumed.exit_code == 0, resumed.text
+    assert ("resumes from step" in resumed.text) == (step > 1)
+    assert run_lab.still_alive(children) == []
+    assert run_lab.curve(output) == run_lab.curve(uninterrupted)
+    assert run_lab.model_bytes(output) == run_lab.model_bytes(uninterrupted)

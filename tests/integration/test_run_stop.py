@@ -1,0 +1,48 @@
+"""Stopping: a checkpoint is committed, the exit code says so, nothing is left behind."""
+
+import signal
+from pathlib import Path
+
+import run_lab
+
+SETTINGS = (*run_lab.SMALL, "maxSteps=4000", "checkpoint.everySteps=0")
+
+
+def test_an_interrupt_commits_the_last_finished_step_and_exits_20(tmp_path: Path) -> None:
+    running = run_lab.Running(tmp_path / "out", *SETTINGS)
+    running.wait_for_step(3)
+    children = running.descendants()
+    other = run_lab.run(tmp_path / "out", *SETTINGS)
+    assert other.exit_code == 2, "the directory of a living run is refused"
+    assert "Traceback" not in other.text
+    running.signal(signal.SIGINT)
+    stopped = running.end()
+    assert stopped.exit_code == 20, stopped.text
+    assert "stopped" in stopped.text
+    assert run_lab.still_alive(children) == []
+    steps = len(run_lab.read_rows(tmp_path / "out"))
+    committed = run_lab.summary(tmp_path / "out")["checkpoint"]
+    assert committed["step"] == steps >= 3
+    assert (tmp_path / "out" / committed["path"] / "manifest.json").exists()
+
+
+def test_a_stop_while_models_load_commits_step_0(tmp_path: Path) -> None:
+    running = run_lab.Running(tmp_path / "out", *SETTINGS)
+    running.wait_for_text("loading the models")
+    running.signal(signal.SIGTERM)
+    stopped = running.end()
+    assert stopped.exit_code == 20, stopped.text
+    assert run_lab.summary(tmp_path / "out")["checkpoint"]["step"] == 0
+    resumed = run_lab.run(tmp_path / "out", *SETTINGS[:-2], "maxSteps=4001", "rl.groupSize=5")
+    assert resumed.exit_code == 2
+    assert "training.rl.groupSize" in resumed.text
+
+
+def test_a_second_interrupt_ends_at_once_with_130(tmp_path: Path) -> None:
+    running = run_lab.Running(tmp_path / "out", *SETTINGS)
+    running.wait_for_step(1)
+    children = running.descendants()
+    running.signal(signal.SIGINT)
+    running.signal(signal.SIGINT)
+    assert running.end().exit_code in (130, 20)
+    assert run_lab.still_alive(children) == []

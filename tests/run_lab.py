@@ -1,0 +1,135 @@
+"""Runs `rlhf run` as a person does: a process of its own, watched through the files it leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+QUICKSTART = Path(__file__).parent.parent / "examples" / "quickstart-grpo.yaml"
+SMALL = ("rl.rolloutBatchSize=4", "rl.groupSize=4", "checkpoint.everySteps=2")
+"""Overrides that make a step of the quickstart small."""
+PATIENCE_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a command ended."""
+
+    exit_code: int
+    text: str
+
+
+def command(manifest: Path, output: Path, overrides: Sequence[str]) -> list[str]:
+    settings = [part for override in overrides for part in ("--set", override)]
+    program = [sys.executable, "-m", "openrlhf_core", "run", str(manifest)]
+    return [*program, "--output", str(output), *settings]
+
+
+def run(output: Path, *overrides: str, manifest: Path = QUICKSTART) -> Finished:
+    """Runs to the end."""
+    done = subprocess.run(
+        command(manifest, output, overrides),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout)
+
+
+class Running:
+    """A run that goes on in the background."""
+
+    def __init__(self, output: Path, *overrides: str, manifest: Path = QUICKSTART) -> None:
+        self.output = output
+        self.process = subprocess.Popen(
+            command(manifest, output, overrides),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def wait_for_step(self, step: int) -> None:
+        """Returns once the row of a step is written."""
+        self._wait(lambda: bool(rows := read_rows(self.output)) and rows[-1]["step"] >= step)
+
+    def wait_for_text(self, text: str) -> None:
+        """Returns once the command has printed a text."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if text in line:
+                return
+        raise AssertionError(f"ended with {self.process.wait()} before it printed {text!r}")
+
+    def descendants(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def end(self) -> Finished:
+        """Waits for the end."""
+        text, _ = self.process.communicate(timeout=PATIENCE_SECONDS)
+        return Finished(self.process.returncode, text)
+
+    def _wait(self, is_there: Any) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not is_there():
+            if self.process.poll() is not None:
+                text = self.process.communicate()[0]
+                raise AssertionError(f"ended with {self.process.returncode} too soon:\n{text}")
+            assert time.monotonic() < deadline, "waited too long"
+            time.sleep(0.02)
+
+
+def read_rows(output: Path) -> list[dict[str, Any]]:
+    """Whole rows of metrics.jsonl."""
+    path = output / "metrics.jsonl"
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines(True) if line.endswith("\n")]
+
+
+def curve(output: Path) -> list[dict[str, float]]:
+    """The metrics of each step without those that time decides."""
+    return [
+        {
+            name: value
+            for name, value in row["metrics"].items()
+            if not name.startswith("time/") and "per_second" not in name
+        }
+        for row in read_rows(output)
+    ]
+
+
+def summary(output: Path) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads((output / "summary.json").read_text())
+    return found
+
+
+def model_bytes(output: Path) -> bytes:
+    return (output / "model" / "model.safetensors").read_bytes()
+
+
+def still_alive(processes: Sequence[psutil.Process], seconds: float = 10.0) -> list[str]:
+    """Names of those that have not ended after so many seconds."""
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    return [
+        " ".join(process.cmdline()[:3])
+        for process in alive
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    ]
+
+
+def kill_group(pid: int) -> None:
+    os.killpg(pid, signal.SIGKILL)
