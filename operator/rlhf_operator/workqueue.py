@@ -91,7 +91,8 @@ class WorkQueue:
                 failures += 1
                 delay = backoff(failures)
                 logger.exception("pass failed job=%s/%s retry_in=%.0fs", *key, delay)
-            await self._sleep(waker, delay)
+            if self._is_open:
+                await self._sleep(waker, delay)
         if not waker.is_set():
             self._wakers.pop(key, None)
         self._workers.pop(key, None)

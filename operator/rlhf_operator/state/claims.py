@@ -56,7 +56,7 @@ def _queued(situation: Situation, step: Step, status: RLHFJobStatus) -> Claim:
 
 def _cluster_ready(situation: Situation, step: Step, status: RLHFJobStatus) -> Claim:
     cluster = situation.observed.cluster
-    if step.failure:
+    if step.failure and cluster is None:
         return "False", Reason.ACT_FAILED, step.failure
     if _is_over(step) or status.attempt is None or step.activity is Activity.REJECTED:
         return "False", Reason.NO_ATTEMPT, "no attempt is under way"
@@ -81,7 +81,7 @@ def _running(situation: Situation, step: Step, status: RLHFJobStatus) -> Claim:
     old = find(situation.status.conditions, "Running")
     if step.activity is Activity.STOPPING and old is not None and old.reason == reason:
         message = old.message
-    return "False", reason, step.note or message
+    return "False", reason, step.note or step.failure or message
 
 
 def _driver_message(situation: Situation) -> str:

@@ -1,0 +1,192 @@
+"""A real control plane with the real KubeRay and nodes on paper, and the operator beside it.
+
+`LAB` names the program that starts such a cluster (profile `simulated`); without it these tests
+are skipped, in CI failed. Pods turn Running and Ready there without containers, so nothing
+answers on their addresses: life cycles are real up to the submission of a driver.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+GPU_NODES = 8
+HEALTH_PORT, METRICS_PORT = 18281, 18280
+Object = dict[str, Any]
+
+RUNTIME: Object = {
+    "apiVersion": "openrlhf.io/v1alpha1",
+    "kind": "ClusterRLHFRuntime",
+    "metadata": {"name": "h100"},
+    "spec": {
+        "image": "trainer:1",
+        "rayVersion": "2.60.0",
+        "device": {"kind": "CUDA", "perNode": 8, "memory": "80Gi", "cpus": 4},
+        "head": {"resources": {"requests": {"cpu": "1", "memory": "1Gi"}}},
+        "worker": {
+            "resourcesPerDevice": {"requests": {"memory": "1Gi"}},
+            "podOverrides": {"tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}]},
+        },
+        "storage": {"output": {"size": "1Gi"}},
+    },
+}
+TRAINING: Object = {
+    "recipe": "RL",
+    "model": {"policy": {"source": "builtin://tiny"}},
+    "reward": {"functions": [{"source": "builtin://digits"}]},
+    "data": {"train": [{"source": "builtin://digits"}]},
+    "rl": {"algorithm": "GRPO", "groupSize": 8, "rolloutBatchSize": 128},
+    "maxSteps": 10,
+}
+
+
+@dataclass
+class Cluster:
+    """kubectl on a cluster, from a namespace of the test's own, and the operator's process."""
+
+    environment: dict[str, str]
+    namespace: str = "default"
+    operator: subprocess.Popen[bytes] | None = None
+    log: Path = field(default_factory=Path)
+
+    def kubectl(self, *words: str, stdin: str | None = None, check: bool = True) -> str:
+        command = ["kubectl", "-n", self.namespace, *words]
+        done = subprocess.run(
+            command,
+            input=stdin,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout + ("" if check else done.stderr)
+
+    def apply(self, *objects: Object) -> None:
+        for body in objects:
+            self.kubectl("apply", "-f", "-", stdin=json.dumps(body))
+
+    def submit(self, name: str, **spec: Any) -> None:
+        """Applies a job; `training` is laid over the smallest one."""
+        training = TRAINING | spec.pop("training", {})
+        self.apply(
+            {
+                "apiVersion": "openrlhf.io/v1alpha1",
+                "kind": "RLHFJob",
+                "metadata": {"name": name},
+                "spec": {"training": training, **spec},
+            }
+        )
+
+    def get(self, kind: str, name: str) -> Object | None:
+        text = self.kubectl("get", kind, name, "--ignore-not-found", "-o", "json")
+        return json.loads(text) if text.strip() else None
+
+    def listed(self, kind: str, selector: str = "") -> list[Object]:
+        text = self.kubectl("get", kind, "-l", selector, "-o", "json")
+        items: list[Object] = json.loads(text)["items"]
+        return items
+
+    def job(self, name: str) -> Object:
+        found = self.get("rlhfjob", name)
+        assert found is not None
+        return found
+
+    def condition(self, name: str, kind: str) -> tuple[str, str, str]:
+        """Status, reason and message of a job's condition."""
+        for condition in self.job(name).get("status", {}).get("conditions", []):
+            if condition["type"] == kind:
+                return condition["status"], condition["reason"], condition.get("message", "")
+        return "", "", ""
+
+    def wait(self, what: str, holds: Callable[[], Any], seconds: float = 60) -> Any:
+        """The first true answer; fails naming `what`, with the operator's last words."""
+        deadline = time.monotonic() + seconds
+        while True:
+            answer = holds()
+            if answer:
+                return answer
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{what}: not within {seconds:.0f} s\n{self.words()}")
+            time.sleep(0.3)
+
+    def start_operator(self) -> None:
+        """The operator as a process, from the checkout."""
+        command = [sys.executable, "-m", "rlhf_operator", "--default-runtime=h100"]
+        command += ["--log-format=json", "--poll-seconds=1", f"--health-port={HEALTH_PORT}"]
+        command += [f"--metrics-port={METRICS_PORT}", "--resync-seconds=10"]
+        with self.log.open("ab") as log:
+            self.operator = subprocess.Popen(command, env=self.environment, stderr=log, stdout=log)
+        self.wait("operator is well", is_well, 40)
+
+    def stop_operator(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Its exit status."""
+        assert self.operator is not None
+        self.operator.send_signal(how)
+        code = self.operator.wait(timeout=30)
+        self.operator = None
+        return code
+
+    def words(self) -> str:
+        return self.log.read_text()[-3000:]
+
+
+def is_well() -> bool:
+    """Whether the operator's probe is answered with 200."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{HEALTH_PORT}/healthz", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster of the session's own with our CRDs and one runtime."""
+    lab = os.environ.get("LAB", "")
+    if not Path(lab).is_file():
+        reason = "LAB names no program that starts a test cluster"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    name = f"sim{os.getpid() % 10_000}"
+    up = [lab, "up", "--profile", "simulated", "--name", name, "--gpu-nodes", str(GPU_NODES)]
+    done = subprocess.run(up, check=True, capture_output=True, text=True, timeout=180)
+    exports = dict(line.removeprefix("export ").split("=", 1) for line in done.stdout.splitlines())
+    log = tmp_path_factory.mktemp("operator") / "operator.log"
+    cluster = Cluster({**os.environ, **exports}, log=log)
+    try:
+        cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        cluster.apply(RUNTIME)
+        yield cluster
+    finally:
+        subprocess.run([lab, "down", "--name", name], check=True, timeout=60)
+
+
+@pytest.fixture(scope="session")
+def operator(control_plane: Cluster) -> Iterator[Cluster]:
+    """The operator, running; no traceback may stand in its log at the end."""
+    control_plane.start_operator()
+    yield control_plane
+    if control_plane.operator is not None:
+        assert control_plane.stop_operator() == 0
+    assert "Traceback" not in control_plane.log.read_text()
+
+
+@pytest.fixture
+def lab(operator: Cluster, request: pytest.FixtureRequest) -> Cluster:
+    """The cluster seen from a fresh namespace."""
+    name = f"t-{abs(hash(request.node.nodeid)) % 10**8}"
+    operator.kubectl("create", "namespace", name)
+    inside = Cluster(operator.environment, name, operator.operator, operator.log)
+    return inside
