@@ -39,6 +39,12 @@ def test_the_command_line_names_where_and_what() -> None:
     assert not parse_arguments(["--dependencies-only"]).has_project
 
 
+def test_only_an_image_is_compiled_whole() -> None:
+    assert parse_arguments([]).bytecode == "--no-compile"
+    assert parse_arguments(["--dependencies-only"]).bytecode == "--compile"
+    assert parse_arguments(["--no-editable"]).bytecode == "--compile"
+
+
 def test_an_environment_is_done_while_nothing_that_decides_it_changed(tmp_path: Path) -> None:
     target = make_target(tmp_path)
     assert not is_installed(target)
