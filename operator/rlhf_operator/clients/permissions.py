@@ -31,7 +31,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(
         "openrlhf.io",
         ("rlhfjobs/status",),
-        ("get", "patch"),
+        ("patch",),
         "Namespace",
         "the one status write of a pass",
     ),
@@ -73,21 +73,21 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(
         "",
         ("pods",),
-        ("get", "list", "watch", "create"),
+        ("list", "watch", "create"),
         "Namespace",
         "diagnose pods of a RayCluster; create is for the dry-run pod that judges fragments",
     ),
     Permission(
         "",
         ("configmaps",),
-        ("get", "create", "patch"),
+        ("get", "create"),
         "Namespace",
         "the job's RunConfig and runtime snapshot; sources by configmap://",
     ),
     Permission(
         "",
         ("persistentvolumeclaims",),
-        ("get", "create", "patch"),
+        ("get", "create"),
         "Namespace",
         "the output claim; claims named by the job must exist",
     ),
@@ -101,9 +101,9 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(
         "networking.k8s.io",
         ("networkpolicies",),
-        ("get", "create", "patch"),
+        ("get", "create", "patch", "delete"),
         "Namespace",
-        "one NetworkPolicy a job",
+        "one NetworkPolicy a job, removed when no pods are left",
     ),
     Permission(
         "",
@@ -111,5 +111,12 @@ PERMISSIONS: tuple[Permission, ...] = (
         ("create", "list"),
         "Namespace",
         "say transitions; read why KubeRay or the scheduler refused a child",
+    ),
+    Permission(
+        "apiextensions.k8s.io",
+        ("customresourcedefinitions",),
+        ("list", "watch"),
+        "Cluster",
+        "begin to watch RayClusters when KubeRay is installed later",
     ),
 )

@@ -7,7 +7,7 @@
 # the one status write of a pass
 - apiGroups: ["openrlhf.io"]
   resources: ["rlhfjobs/status"]
-  verbs: ["get", "patch"]
+  verbs: ["patch"]
 # children block the owner's deletion (OwnerReferencesPermissionEnforcement)
 - apiGroups: ["openrlhf.io"]
   resources: ["rlhfjobs/finalizers"]
@@ -23,23 +23,23 @@
 # diagnose pods of a RayCluster; create is for the dry-run pod that judges fragments
 - apiGroups: [""]
   resources: ["pods"]
-  verbs: ["get", "list", "watch", "create"]
+  verbs: ["list", "watch", "create"]
 # the job's RunConfig and runtime snapshot; sources by configmap://
 - apiGroups: [""]
   resources: ["configmaps"]
-  verbs: ["get", "create", "patch"]
+  verbs: ["get", "create"]
 # the output claim; claims named by the job must exist
 - apiGroups: [""]
   resources: ["persistentvolumeclaims"]
-  verbs: ["get", "create", "patch"]
+  verbs: ["get", "create"]
 # the Ray token that KubeRay made for a cluster of ours
 - apiGroups: [""]
   resources: ["secrets"]
   verbs: ["get"]
-# one NetworkPolicy a job
+# one NetworkPolicy a job, removed when no pods are left
 - apiGroups: ["networking.k8s.io"]
   resources: ["networkpolicies"]
-  verbs: ["get", "create", "patch"]
+  verbs: ["get", "create", "patch", "delete"]
 # say transitions; read why KubeRay or the scheduler refused a child
 - apiGroups: [""]
   resources: ["events"]
@@ -51,6 +51,10 @@
   resources: ["clusterrlhfruntimes"]
   verbs: ["get"]
 # begin to watch RayClusters when KubeRay is installed after the operator
+- apiGroups: ["apiextensions.k8s.io"]
+  resources: ["customresourcedefinitions"]
+  verbs: ["list", "watch"]
+# begin to watch RayClusters when KubeRay is installed later
 - apiGroups: ["apiextensions.k8s.io"]
   resources: ["customresourcedefinitions"]
   verbs: ["list", "watch"]
