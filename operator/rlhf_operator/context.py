@@ -1,5 +1,6 @@
 """`Context`: what every pass works with. Made once at start, by the handlers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -28,6 +29,11 @@ class Memo:
         self.written.pop(key, None)
 
 
+def direct_url(host: str, port: int) -> str:
+    """Where a port of a host answers, reached directly."""
+    return f"http://{host}:{port}"
+
+
 @dataclass(frozen=True)
 class Context:
     """Clients, cache, settings and metrics."""
@@ -38,3 +44,5 @@ class Context:
     cache: Cache
     metrics: OperatorMetrics
     memo: Memo = field(default_factory=Memo)
+    locate: Callable[[str, int], str] = direct_url
+    """URL of a head's port; tests lead it to servers of their own."""

@@ -29,7 +29,7 @@ from rlhf_operator.desired.config_map import is_owned_by, runtime_from
 from rlhf_operator.desired.resolve import resolve
 from rlhf_operator.desired.storage import claim_of, sub_path_of
 from rlhf_operator.findings import Finding
-from rlhf_operator.heads import head_of, host_of
+from rlhf_operator.heads import head_of, url_of
 from rlhf_operator.preflight import find_runtime, missing_findings, read
 from rlhf_operator.state.observe import cluster_from, newest_warning, pod_from
 from rlhf_operator.state.observed import Driver, Group, Observed, Pod, Resolved, Trouble
@@ -191,7 +191,7 @@ class Look:
         token = self._context.memo.tokens.get(cluster["metadata"]["uid"])
         if token is None:
             return None
-        url = f"http://{host_of(self._context, cluster)}:{names.PROGRESS_PORT}"
+        url = url_of(self._context, cluster, names.PROGRESS_PORT)
         return await progress_client.get_progress(self._context.http, url, token)
 
     async def _warning_about(self, pods: list[Pod]) -> Trouble | None:

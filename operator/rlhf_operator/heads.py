@@ -12,15 +12,16 @@ from rlhf_operator.context import Context
 async def head_of(context: Context, cluster: Object) -> Head:
     """The dashboard of a RayCluster. RayUnreachable while it has no token yet."""
     token = await _token(context, cluster)
-    return Head(f"http://{host_of(context, cluster)}:{names.DASHBOARD_PORT}", token)
+    return Head(url_of(context, cluster, names.DASHBOARD_PORT), token)
 
 
-def host_of(context: Context, cluster: Object) -> str:
-    """DNS name of the head, as KubeRay calls its service."""
+def url_of(context: Context, cluster: Object, port: int) -> str:
+    """A port of the head, by the DNS name of the service that KubeRay made for it."""
     metadata = cluster["metadata"]
     service = cluster.get("status", {}).get("head", {}).get("serviceName")
     service = service or names.head_service(metadata["name"])
-    return f"{service}.{metadata['namespace']}.{context.settings.cluster_domain}"
+    host = f"{service}.{metadata['namespace']}.{context.settings.cluster_domain}"
+    return context.locate(host, port)
 
 
 async def _token(context: Context, cluster: Object) -> str:

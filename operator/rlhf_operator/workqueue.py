@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from rlhf_operator.cache import JobKey
+from rlhf_operator.clients.api_errors import ApiError
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,10 @@ class WorkQueue:
                 failures = 0
             except Gone:
                 break
+            except ApiError as error:
+                failures += 1
+                delay = backoff(failures)
+                logger.warning("pass failed job=%s/%s retry_in=%.0fs %s", *key, delay, error)
             except Exception:
                 failures += 1
                 delay = backoff(failures)
