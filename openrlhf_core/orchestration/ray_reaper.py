@@ -34,10 +34,10 @@ def holds_file_below(process: Path, directory: str) -> bool:
 
 
 def holders(directory: str) -> list[int]:
-    """Returns the process ids, this one's aside, that have a file open below `directory`."""
+    """Returns the processes with a file open below `directory`, save this one and its parent."""
     processes = [path for path in Path("/proc").iterdir() if path.name.isdigit()]
     found = [int(path.name) for path in processes if holds_file_below(path, directory)]
-    return [pid for pid in found if pid != os.getpid()]
+    return [pid for pid in found if pid not in (os.getpid(), os.getppid())]
 
 
 def reap(directory: Path) -> None:

@@ -11,7 +11,8 @@ def test_assignment_gives_every_request_to_one_engine_in_whole_groups(
     num_prompts: int, group_size: int, num_engines: int
 ) -> None:
     shares = assign(num_prompts * group_size, group_size, num_engines)
-    assert sorted(index for share in shares for index in share) == list(range(num_prompts * group_size))
+    requests = sorted(index for share in shares for index in share)
+    assert requests == list(range(num_prompts * group_size))
     for share in shares:
         assert len(share) % group_size == 0
         assert share == sorted(share)

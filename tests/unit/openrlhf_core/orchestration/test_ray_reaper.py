@@ -33,7 +33,7 @@ def test_the_end_of_the_block_ends_the_holders_and_nobody_else(tmp_path: Path) -
     mine.mkdir()
     other.mkdir()
     with start_sleeper(other / "log") as bystander:
-        with reaper(str(mine)):
+        with (mine / "of this process").open("w"), reaper(str(mine)):
             sleeper = start_sleeper(mine / "log")
         assert sleeper.wait(timeout=5) == -9
         assert bystander.poll() is None

@@ -43,4 +43,3 @@ def test_rollouts_join_completions_to_prompts_in_order() -> None:
     ]
     assert {r.policy_version for r in rollouts} == {6}
     assert list(rollouts[2].token_ids) == [9, 7, 2]
-

@@ -1,0 +1,159 @@
+"""Stand-ins for unit tests: an actor handle without Ray, a learner and an engine without models.
+
+The real things are tested in tests/integration.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from openrlhf_core.engines.protocols import (
+    Completion,
+    GenerationRequest,
+    Learner,
+    RolloutEngine,
+    SyncGroup,
+    WeightInfo,
+)
+from openrlhf_core.orchestration.collect import Call
+from openrlhf_core.samples import OptimizerBatch
+
+Diary = list[str]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of an actor, called with `.remote(...)`; the call is made when it is collected."""
+
+    call: Callable[..., Any]
+
+    def remote(self, *arguments: Any) -> Callable[[], Any]:
+        return lambda: self.call(*arguments)
+
+
+class Handle:
+    """A handle of an actor that lives in this process."""
+
+    def __init__(self, actor: object) -> None:
+        self._actor = actor
+
+    def __getattr__(self, name: str) -> Method:
+        return Method(getattr(self._actor, name))
+
+
+def collect(
+    calls: Sequence[Call], *, finish: bool = False, timeout_seconds: float | None = None
+) -> list[Any]:
+    """Makes each call now, in order."""
+    return [call.reference() for call in calls]
+
+
+@dataclass
+class FakeLearner:
+    """Implements Learner: its whole model is one number, which each update raises by 1."""
+
+    diary: Diary = field(default_factory=list)
+    weight: float = 0.0
+    gap: float = 0.0
+    updates: list[OptimizerBatch] = field(default_factory=list)
+
+    def logprobs(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
+        self.diary.append("learner reads log-probs")
+        return [[fake_logprobs(ids) for ids in batch] for batch in micro_batches]
+
+    def update(self, batch: OptimizerBatch) -> dict[str, float]:
+        self.diary.append("learner updates")
+        self.updates.append(batch)
+        self.weight += 1.0
+        return {
+            "policy/loss": self.weight,
+            "policy/skipped_updates": 0.0,
+            "rollout/logprob_gap": self.gap,
+        }
+
+    def weights(self) -> Iterator[tuple[str, Tensor]]:
+        yield "weight", torch.tensor([self.weight])
+
+    def save(self, directory: Path) -> None:
+        self.diary.append("learner saves")
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "weight.json").write_text(json.dumps(self.weight))
+
+    def load(self, directory: Path) -> None:
+        self.diary.append("learner loads")
+        self.weight = json.loads((directory / "weight.json").read_text())
+
+    def export(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "model.safetensors").write_text(json.dumps(self.weight))
+
+    def sleep(self) -> None:
+        self.diary.append("learner sleeps")
+
+    def wake(self) -> None:
+        self.diary.append("learner wakes")
+
+
+@dataclass
+class FakeEngine:
+    """Implements RolloutEngine: a completion is two tokens drawn from its request's seed."""
+
+    diary: Diary = field(default_factory=list)
+    version: int = 0
+    requests: list[GenerationRequest] = field(default_factory=list)
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        self.diary.append("engine generates")
+        self.requests.extend(requests)
+        return [fake_completion(request) for request in requests]
+
+    def connect(self, group: SyncGroup, first_rank: int, weights: Sequence[WeightInfo]) -> None:
+        self.diary.append(f"engine connects as rank {first_rank}")
+
+    def receive_weights(self, policy_version: int) -> int:
+        self.diary.append(f"engine receives version {policy_version}")
+        self.version = policy_version
+        return self.version
+
+    def sleep(self) -> None:
+        self.diary.append("engine sleeps")
+
+    def wake(self) -> None:
+        self.diary.append("engine wakes")
+
+
+def fake_completion(request: GenerationRequest) -> Completion:
+    drawn = np.random.default_rng(request.seed).integers(0, 10, size=2).astype(np.int32)
+    logprobs = fake_logprobs(np.concatenate([request.prompt_ids, drawn]))[-2:]
+    return Completion(drawn, logprobs, "length")
+
+
+def fake_logprobs(token_ids: np.ndarray) -> np.ndarray:
+    """Log-probs that depend on the tokens alone; 0 at index 0."""
+    logprobs = -0.1 * (1 + token_ids % 7).astype(np.float32)
+    logprobs[0] = 0.0
+    return logprobs
+
+
+@dataclass
+class FakeSender:
+    """Implements WeightSender; writes down what is sent."""
+
+    diary: Diary
+
+    def send(self, weights: Iterator[tuple[str, Tensor]]) -> None:
+        self.diary.append("learner sends " + ", ".join(f"{n}={t.item():g}" for n, t in weights))
+
+    def close(self) -> None:
+        pass
+
+
+def implements_protocols(learner: FakeLearner, engine: FakeEngine) -> tuple[Learner, RolloutEngine]:
+    """The type checker compares the fakes with the protocols here."""
+    return learner, engine

@@ -1,0 +1,64 @@
+"""Rows, checkpoints and what a stop may commit."""
+
+from pathlib import Path
+
+import pytest
+
+from openrlhf_core.recipes.guard import ScoreGuard
+from openrlhf_core.recipes.rl import train, train_step
+from openrlhf_core.spec.errors import RetryableError
+
+
+def test_checkpoints_are_committed_at_their_steps_with_the_learners_files(
+    make_stage, tmp_path: Path
+) -> None:
+    stage = make_stage(tmp_path, every_steps=2)
+    train(stage.plan, stage.workers, stage.journal)
+    newest = stage.store.newest()
+    assert newest.step == 2
+    assert (newest.state.data_cursor, newest.state.policy_version) == (4, 2)
+    assert (newest.directory / "learner" / "weight.json").read_text() == "2.0"
+
+
+def test_a_step_is_committed_once(stage) -> None:
+    train_step(stage.plan, stage.workers, stage.journal, ScoreGuard())
+    first = stage.journal.commit()
+    assert stage.journal.commit() is first
+    assert stage.diary.count("learner saves") == 1
+
+
+def test_half_an_update_may_not_be_committed(stage) -> None:
+    def lost(batch):
+        raise RetryableError("learner rank 0 is lost")
+
+    stage.learner.update = lost
+    with pytest.raises(RetryableError):
+        train(stage.plan, stage.workers, stage.journal)
+    assert not stage.journal.can_commit
+
+
+def test_weights_are_not_trusted_before_the_learner_has_loaded(make_stage, tmp_path: Path) -> None:
+    stage = make_stage(tmp_path)
+    row = stage.journal.begin()
+    with stage.journal.phase(row, "train"):
+        pass
+    assert not stage.journal.can_commit
+    stage.journal.trust_weights()
+    assert stage.journal.can_commit
+
+
+def test_a_save_that_fails_leaves_no_staged_directory(make_stage, tmp_path: Path) -> None:
+    stage = make_stage(tmp_path)
+    train_step(stage.plan, stage.workers, stage.journal, ScoreGuard())
+    (tmp_path / "checkpoints").mkdir()
+    stage.learner.save = None
+    with pytest.raises(TypeError):
+        stage.journal.commit()
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_the_time_of_a_commit_is_in_the_next_row(make_stage, tmp_path: Path) -> None:
+    stage = make_stage(tmp_path, every_steps=1)
+    train(stage.plan, stage.workers, stage.journal)
+    rows = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert ["time/checkpoint" in row for row in rows] == [False, True, True]
