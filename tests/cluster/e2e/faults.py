@@ -1,6 +1,9 @@
 """Breaks jobs in every way we know, on the real node: `make faults` (FAULTS_ARGS='--only driver').
 
-Writes docs/faults.md: what was broken, what the status said, how long it took, on which day.
+Results are kept in build/e2e/faults.json as they come. When every scenario has one, docs/faults.md
+is written: what was broken, what the status said, how long it took, on which day. With --resume
+only scenarios without a result of this code are run; with --budget no new one is begun after so
+many seconds.
 """
 
 import argparse
@@ -9,31 +12,33 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import faults_killed
 import faults_life
 import faults_wrong
 from bench import Bench
 from following import describe, follow, has_ended, is_true
-from installation import operator_log
+from installation import operator_image, operator_log
 from lab_cluster import CheckFailed, lab_cluster
 from outcome import check_no_traceback, metric_rows, output_directory
 from run import BUILD, QUICKSTART, ROOT, prepare, read_documents, say
 
+RESULTS = BUILD / "faults.json"
 TABLE = ROOT / "docs" / "faults.md"
 STEPS = 120
 HEADER = """\
 # Faults, injected on a real node
 
-Written by `make faults` on {date}: real Kubernetes, KubeRay, Ray, vLLM and DeepSpeed on one machine
-of {cores} cores. Each job is the quickstart of {steps} steps with a checkpoint every 10; a job that
-completes after a fault has the metrics of the undisturbed run, bit for bit, at every step.
+Written by `make faults`: real Kubernetes, KubeRay, Ray, vLLM and DeepSpeed on one machine of {cores}
+cores. Each job is the quickstart of {steps} steps with a checkpoint every 10; a job that completes
+after a fault has the metrics of the undisturbed run, bit for bit, at every step.
 {passed} of {total} hold.
 
-| scenario (number in docs/scenarios.md) | what is done | result | seconds | what the status said |
-|---|---|---|---|---|
+| scenario (number in scenarios.md) | what is done | result | seconds | day | what the status said |
+|---|---|---|---|---|---|
 """
 
 
@@ -81,35 +86,54 @@ SCENARIOS = (
 
 @dataclass(frozen=True)
 class Result:
-    """How a scenario went."""
+    """How a scenario went. `code` is a hash of what was tried."""
 
-    scenario: Scenario
+    name: str
     is_held: bool
     seconds: float
     said: str
+    code: str
+    day: str
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the scenarios; 0 when all hold. The table is written when none was left out."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--lab", required=True, help="program of the test cluster")
-    parser.add_argument("--only", action="append", default=[], help="names of scenarios")
-    parser.add_argument("--keep", action="store_true", help="leave the cluster up")
-    options = parser.parse_args(arguments)
+    """Runs the scenarios; 0 when all that were run hold."""
+    options = parse(arguments)
+    code = operator_image(ROOT).partition(":")[2]
+    kept = read_results()
+    if options.resume:
+        done = {name for name, result in kept.items() if result.is_held and result.code == code}
+        options.only = options.only or [s.name for s in SCENARIOS if s.name not in done]
+    deadline = time.monotonic() + options.budget
     chosen = [item for item in SCENARIOS if not options.only or item.name in options.only]
+    results = []
     with lab_cluster(options.lab, keep=options.keep) as cluster:
         prepare(cluster, images=False)
         bench = Bench(cluster, template())
-        bench.baseline = undisturbed(bench)
-        results = [attempt(bench, scenario) for scenario in chosen]
-        (BUILD / "faults-operator.log").write_text(operator_log(cluster))
-    (BUILD / "faults.json").write_text(json.dumps([row(result) for result in results], indent=1))
-    if not options.only:
-        TABLE.write_text(table(results))
+        bench.baseline = undisturbed(bench, code)
+        for scenario in chosen:
+            if time.monotonic() > deadline:
+                break
+            results.append(attempt(bench, scenario, code))
+            kept[scenario.name] = results[-1]
+            write_results(kept)
+    if all(scenario.name in kept for scenario in SCENARIOS):
+        TABLE.write_text(table(kept))
     return 0 if all(result.is_held for result in results) else 1
 
 
-def template() -> dict[str, object]:
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--lab", required=True, help="program of the test cluster")
+    parser.add_argument("--only", action="append", default=[], help="names of scenarios")
+    parser.add_argument("--resume", action="store_true", help="only those without a good result")
+    parser.add_argument("--budget", type=float, default=86_400, help="begin none after so long")
+    parser.add_argument("--keep", action="store_true", help="leave the cluster up")
+    return parser.parse_args(arguments)
+
+
+def template() -> dict[str, Any]:
     """The quickstart as the scenarios run it."""
     job = read_documents(QUICKSTART)[0]
     job["spec"]["training"] |= {
@@ -121,18 +145,24 @@ def template() -> dict[str, object]:
     return job
 
 
-def undisturbed(bench: Bench) -> list[dict[str, object]]:
-    """Rows of the run that nothing disturbs."""
+def undisturbed(bench: Bench, code: str) -> list[dict[str, Any]]:
+    """Rows of the run that nothing disturbs; run once for each state of the code."""
+    kept = BUILD / f"undisturbed-{code}.json"
+    if kept.exists():
+        rows = json.loads(kept.read_text())
+        assert isinstance(rows, list)
+        return rows
     name = bench.start(bench.job("undisturbed"))
     job = follow(bench.cluster, name, 600, has_ended)
     if not is_true(job, "Complete"):
         raise CheckFailed(describe(job))
     rows = metric_rows(output_directory(bench.cluster, job))
+    kept.write_text(json.dumps(rows))
     bench.clear(name)
     return rows
 
 
-def attempt(bench: Bench, scenario: Scenario) -> Result:
+def attempt(bench: Bench, scenario: Scenario, code: str) -> Result:
     """Runs one scenario and clears up after it, however it went."""
     started = time.monotonic()
     say(f"{scenario.name} ...")
@@ -142,34 +172,48 @@ def attempt(bench: Bench, scenario: Scenario) -> Result:
         is_held = True
     except CheckFailed as fault:
         said, is_held = str(fault), False
+        (BUILD / f"fault-{scenario.name}.log").write_text(operator_log(bench.cluster))
     seconds = time.monotonic() - started
     say(f"{scenario.name}: {'holds' if is_held else 'FAILS'} after {seconds:.0f} s: {said}")
     try:
         bench.clear(scenario.name)
     except CheckFailed as fault:
         said, is_held = f"{said}; {fault}", False
-    return Result(scenario, is_held, seconds, said)
+    today = datetime.now(UTC).date().isoformat()
+    return Result(scenario.name, is_held, round(seconds), said, code, today)
 
 
-def row(result: Result) -> list[str]:
+def read_results() -> dict[str, Result]:
+    """Results of earlier runs, by scenario."""
+    if not RESULTS.exists():
+        return {}
+    return {entry["name"]: Result(**entry) for entry in json.loads(RESULTS.read_text())}
+
+
+def write_results(results: dict[str, Result]) -> None:
+    """Keeps them for a later run."""
+    RESULTS.write_text(json.dumps([asdict(result) for result in results.values()], indent=1))
+
+
+def row(scenario: Scenario, result: Result) -> list[str]:
     """The cells of a result."""
-    what = (result.scenario.act.__doc__ or "").strip()
+    what = " ".join((scenario.act.__doc__ or "").split())
     said = " ".join(result.said.split()).replace("|", "\\|")[:400]
     held = "holds" if result.is_held else "**fails**"
-    name = f"{result.scenario.name} ({result.scenario.numbers})"
-    return [name, what, held, f"{result.seconds:.0f}", said]
+    name = f"{scenario.name} ({scenario.numbers})"
+    return [name, what, held, f"{result.seconds:.0f}", result.day, said]
 
 
-def table(results: list[Result]) -> str:
+def table(results: dict[str, Result]) -> str:
     """docs/faults.md."""
     header = HEADER.format(
-        date=datetime.now(UTC).date().isoformat(),
         cores=os.cpu_count(),
         steps=STEPS,
-        passed=sum(result.is_held for result in results),
-        total=len(results),
+        passed=sum(result.is_held for result in results.values()),
+        total=len(SCENARIOS),
     )
-    return header + "".join(f"| {' | '.join(row(result))} |\n" for result in results)
+    rows = [row(scenario, results[scenario.name]) for scenario in SCENARIOS]
+    return header + "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
 
 
 if __name__ == "__main__":

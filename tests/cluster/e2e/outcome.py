@@ -25,7 +25,9 @@ def check_output(cluster: LabCluster, job: Manifest) -> dict[str, Any]:
     """The summary of the run; CheckFailed when checkpoint, model or rows are missing."""
     folder = output_directory(cluster, job)
     rows = metric_rows(folder)
-    total = job["status"]["progress"]["totalSteps"]
+    total, last = job["status"]["progress"]["totalSteps"], job["status"]["progress"]["step"]
+    if last != total:
+        raise CheckFailed(f"the status of the finished job shows step {last} of {total}")
     if [row["step"] for row in rows] != list(range(1, total + 1)):
         raise CheckFailed(f"{folder}/metrics.jsonl: {len(rows)} rows, not one for each of {total}")
     latest = folder / job["status"]["checkpoints"]["latest"]["path"]
