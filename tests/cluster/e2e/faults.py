@@ -32,7 +32,7 @@ STEPS = 120
 HEADER = """\
 # Faults, injected on a real node
 
-Written by `make faults`: real Kubernetes, KubeRay, Ray, vLLM and DeepSpeed on one machine of {cores}
+Written by `make faults`: real Kubernetes, KubeRay, Ray, vLLM, DeepSpeed; one machine of {cores}
 cores. Each job is the quickstart of {steps} steps with a checkpoint every 10; a job that completes
 after a fault has the metrics of the undisturbed run, bit for bit, at every step.
 {passed} of {total} hold.
