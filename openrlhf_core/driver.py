@@ -13,6 +13,7 @@ from openrlhf_core.output import OutputClaim, claim_output
 from openrlhf_core.recipes.attempt import AttemptEnd, Controls, run_attempt
 from openrlhf_core.recipes.journal import MODEL_DIRECTORY
 from openrlhf_core.spec.errors import RetryableError, RunError, StopRequested
+from openrlhf_core.spec.progress import LAST_WORD
 from openrlhf_core.spec.run_config import RunConfig
 from openrlhf_core.stop import StopFlag, stop_on_signals
 from openrlhf_core.surroundings import Surroundings
@@ -73,6 +74,8 @@ def run_captured(
             Path(config.output) / DRIVER_LOG,
         )
     report(config, claim, AttemptReport(end, error, time.monotonic() - started), screen)
+    if surroundings.attempt is not None and end.board is not None:
+        screen.write(f"{LAST_WORD}{end.board.snapshot().model_dump_json(by_alias=True)}\n")
     return 0 if error is None else error.exit_code
 
 

@@ -34,6 +34,8 @@ class AttemptEnd:
     resumed_from_step: int | None = None
     committed: CheckpointRecord | None = None
     is_published: bool = False
+    board: ProgressBoard | None = None
+    """Where the run stands; None when it did not get that far."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def run_attempt(
         end.committed,
         store.count(),
     )
+    end.board = board
     with ExitStack() as stack:
         stack.enter_context(closing(serve_progress(config, board, stop, around.token)))
         display.wait_for("starting Ray")

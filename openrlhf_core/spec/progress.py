@@ -6,6 +6,10 @@ from pydantic import Field
 
 from openrlhf_core.spec.base import SpecModel
 
+LAST_WORD = "rlhf-progress: "
+"""Begins the line in which a driver on a cluster that ends prints its last Progress, as JSON: its
+server is gone by then, and the operator reads the log."""
+
 Phase = Literal[
     "starting", "rollout", "reward", "logprob", "train", "weight_sync", "checkpoint", "finished"
 ]

@@ -3,11 +3,9 @@
 import aiohttp
 from pydantic import ValidationError
 
-from openrlhf_core.spec.progress import Progress
+from openrlhf_core.spec.progress import LAST_WORD, Progress
 
-LAST_WORD = "rlhf-progress: "
-"""Begins the line in which a driver that ends prints its last Progress: nobody asks it any more."""
-
+MAX_LINES = 15
 TIMEOUT = aiohttp.ClientTimeout(total=8, connect=3)
 
 
@@ -37,11 +35,13 @@ def parse_progress(text: str | bytes) -> Progress | None:
 
 
 def split_log(text: str) -> tuple[str, Progress | None]:
-    """What a driver printed less the lines for machines, and its last Progress if it printed one.
+    """The last lines that a driver printed for people, and its last Progress if it printed one.
 
     split_log("boom\\nrlhf-progress: {...}\\n") == ("boom", Progress(...))
     """
     lines = text.splitlines()
     spoken = [line for line in lines if line.startswith(LAST_WORD)]
-    kept = "\n".join(line for line in lines if not line.startswith(LAST_WORD)).strip()
-    return kept, parse_progress(spoken[-1].removeprefix(LAST_WORD)) if spoken else None
+    kept = [line.rstrip() for line in lines if line.strip() and not line.startswith(LAST_WORD)]
+    return "\n".join(kept[-MAX_LINES:]), parse_progress(
+        spoken[-1].removeprefix(LAST_WORD)
+    ) if spoken else None

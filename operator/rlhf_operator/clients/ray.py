@@ -13,7 +13,7 @@ import aiohttp
 
 JOBS_PATH = "/api/jobs/"
 TIMEOUT = aiohttp.ClientTimeout(total=15, connect=4)
-MAX_LOG_CHARACTERS = 4000
+MAX_LOG_CHARACTERS = 16_000
 
 
 class RayUnreachable(Exception):

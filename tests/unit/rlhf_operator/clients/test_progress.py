@@ -6,7 +6,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from rlhf_operator.clients.progress import LAST_WORD, get_progress, parse_progress, split_log
+from openrlhf_core.spec.progress import LAST_WORD
+from rlhf_operator.clients.progress import get_progress, parse_progress, split_log
 
 
 def ask(build: Any, status: int = 200, extra: str = "") -> Any:

@@ -55,7 +55,7 @@ class FakeDashboard:
         return web.json_response({"stopped": True})
 
     async def logs(self, request: web.Request) -> web.Response:
-        return web.json_response({"logs": "x" * 9000 + "last words"})
+        return web.json_response({"logs": "x" * 20_000 + "last words"})
 
 
 @web.middleware
