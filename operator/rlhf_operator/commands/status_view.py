@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -9,6 +10,9 @@ from rich.text import Text
 
 from rlhf_operator.commands.cluster import Manifest
 from rlhf_operator.commands.job_view import JobView, age, duration, parse_time, short_number
+
+LEADING_METRICS = 8
+"""The operator writes the most telling ones first; `rlhf metrics` shows all."""
 
 STYLES = {"Succeeded": "green", "Failed": "red", "Running": "cyan", "Restarting": "yellow"}
 
@@ -85,8 +89,8 @@ def _progress(job: JobView) -> RenderableType | None:
 def _metrics(job: JobView) -> RenderableType | None:
     if not job.status.metrics:
         return None
-    shown = [f"{m.name} {short_number(m.value)}" for m in job.status.metrics]
-    return Text("  ".join(shown))
+    shown = [f"{m.name} {short_number(m.value)}" for m in job.status.metrics[:LEADING_METRICS]]
+    return Columns(shown, padding=(0, 3))
 
 
 def _table(*columns: str) -> Table:
