@@ -127,20 +127,21 @@ def compare(rows: list[dict[str, Any]], baseline: list[dict[str, Any]]) -> None:
 def driver_processes() -> dict[int, str]:
     """Command line of every driver on this machine, by process id: pods are visible from here.
 
-    The shell that Ray wraps around the entry point is left out.
+    Left out are the shell that Ray wraps around the entry point and processes a driver forked.
     """
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
+    found: dict[int, str] = {}
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
         try:
             words = (entry / "cmdline").read_bytes().split(b"\0")
+            stat = (entry / "stat").read_text()
         except OSError:
             continue
         line = " ".join(word.decode(errors="replace") for word in words)
         if DRIVE in line and b"python" in words[0]:
             found[int(entry.name)] = line
-    return found
+            parents[int(entry.name)] = int(stat.rsplit(")", 1)[1].split()[1])
+    return {pid: line for pid, line in found.items() if parents[pid] not in found}
 
 
 def signal_driver(number: signal.Signals) -> None:

@@ -24,12 +24,12 @@ def worker_pod(bench: Bench, name: str) -> str:
 
 def gentle_delete(bench: Bench, name: str) -> str:
     """A worker pod is deleted with its grace period, as an eviction does it: not a failure."""
-    return _killed_pod(bench, name, "worker", "--wait=false")
+    return _killed_pod(bench, name, "worker", "--wait=false", is_counted=False)
 
 
 def gentle_head_delete(bench: Bench, name: str) -> str:
     """The head pod is deleted with its grace period."""
-    return _killed_pod(bench, name, "head", "--wait=false")
+    return _killed_pod(bench, name, "head", "--wait=false", is_counted=False)
 
 
 def driver(bench: Bench, name: str) -> str:
@@ -98,7 +98,9 @@ def upgrade(bench: Bench, name: str) -> str:
     return _told(job, timeline, f"attempt {job['status']['attempt']['number']}")
 
 
-def _killed_pod(bench: Bench, name: str, node_type: str, *options: str) -> str:
+def _killed_pod(
+    bench: Bench, name: str, node_type: str, *options: str, is_counted: bool = True
+) -> str:
     timeline = Timeline()
     bench.start(bench.job(name))
     bench.running(name, BREAK_AT, timeline)
@@ -107,7 +109,10 @@ def _killed_pod(bench: Bench, name: str, node_type: str, *options: str) -> str:
         job = bench.completes(name, timeline)
     if job["status"]["attempt"]["number"] < 2:
         raise CheckFailed("the status shows no second attempt")
-    return _told(job, timeline, f"restarts {job['status'].get('restarts', 0)}")
+    restarts = job["status"].get("restarts", 0)
+    if bool(restarts) != is_counted:
+        raise CheckFailed(f"restarts is {restarts}; preemptions {job['status']['preemptions']}")
+    return _told(job, timeline, f"restarts {restarts}")
 
 
 def _cluster_of(job: Manifest) -> str:

@@ -84,7 +84,7 @@ def deleted_with_a_dead_head(bench: Bench, name: str) -> str:
     bench.running(name, 5)
     head = bench.pods(name, "head")[0]
     bench.cluster.kubectl(
-        "exec", head, "-c", "ray", "--", "bash", "-c", "pkill -STOP -f dashboard/"
+        "exec", head, "-c", "ray", "--", "bash", "-c", "pkill -STOP -f [d]ashboard.py"
     )
     return _deleted(bench, name)
 

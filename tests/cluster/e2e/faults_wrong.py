@@ -51,7 +51,7 @@ def exit_two(bench: Bench, name: str) -> str:
     """A reward function that always raises: the driver exits 2, which is never retried."""
     _code(bench, name, "def reward_func(queries, prompts, labels):\n    raise KeyError('column')\n")
     bench.start(_with_function(bench, name))
-    said = bench.says(name, "Failed", "True", "2", seconds=240)
+    said = bench.says(name, "Failed", "True", "column", seconds=240)
     job = bench.cluster.get("rlhfjob", name) or {}
     if job["status"]["attempt"]["number"] != 1:
         raise CheckFailed("exit 2 was retried")
