@@ -58,7 +58,8 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.label_selectors["rayclusters"] = names.LABEL_JOB
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
-    settings.persistence.finalizer = names.FINALIZER
+    # kopf takes its own finalizer off objects that no handler of its holds: it must not be ours.
+    settings.persistence.finalizer = f"{names.GROUP}/unused"
 
 
 async def run(application: Application, ready: asyncio.Event | None = None) -> None:

@@ -75,7 +75,7 @@ class Refresher:
         }
         self._health.listed()
         await asyncio.sleep(self._settle_seconds)
-        missed = self._take_jobs(jobs) | self._drop_jobs(keys - {key_of(raw) for raw in jobs})
+        missed = self._take_jobs(jobs, keys) | self._drop_jobs(keys - {key_of(raw) for raw in jobs})
         for kind, raws in children.items():
             missed |= self._take_children(kind, raws, before[kind])
         self._misses = self._misses + 1 if missed else 0
@@ -88,11 +88,13 @@ class Refresher:
             logger.warning("a watch missed a change of job=%s/%s", *key)
             self._queue.wake(key)
 
-    def _take_jobs(self, raws: list[Object]) -> set[JobKey]:
+    def _take_jobs(self, raws: list[Object], before: set[JobKey]) -> set[JobKey]:
+        """Takes over newer and new jobs; one that was known and is no more went since the list."""
         missed = set()
         for raw in raws:
             known = self._cache.job(key_of(raw))
-            if known is None or is_older(known, raw):
+            is_new = known is None and key_of(raw) not in before
+            if is_new or (known is not None and is_older(known, raw)):
                 missed.add(self._cache.put_job(raw))
         return missed
 

@@ -95,3 +95,20 @@ def test_a_pod_that_is_gone_is_dropped_and_its_job_woken() -> None:
     asyncio.run(refresher.heal())
     assert cache.children("pods", KEY) == []
     assert queue.woken == [KEY]
+
+
+def test_a_job_that_goes_while_the_lists_settle_stays_gone() -> None:
+    lists = FakeLists()
+    refresher, cache, queue, _ = make(lists)
+    asyncio.run(refresher.fill())
+    queue.woken.clear()
+
+    async def inside() -> None:
+        healing = asyncio.create_task(refresher.heal())
+        await asyncio.sleep(0)
+        cache.drop_job(raw("rlhfjobs", 1))
+        await healing
+
+    asyncio.run(inside())
+    assert cache.job(KEY) is None
+    assert queue.woken == []
