@@ -15,6 +15,7 @@ import torch
 
 from openrlhf_core.engines.learner_environment import learner_environment
 from openrlhf_core.engines.learner_settings import Hardware
+from openrlhf_core.models.policy import huggingface_name
 
 LAB = Path(__file__).with_name("learner_lab.py")
 STAGES = (0, 1, 2, 3)
@@ -109,11 +110,17 @@ def test_zero_stages_agree(request, ranks, stage):
 @pytest.mark.parametrize("stage", STAGES)
 def test_weights_after_two_steps_agree_over_ranks_and_stages(one, two, stage):
     expected = one["stages"][0]["weights"]
+    # Adam divides by the gradient's size: where that is rounding, so is the step's direction.
+    is_firm = {
+        huggingface_name(name): gradient.abs() > 1e-4
+        for name, gradient in one["stages"][0]["gradients"].items()
+    }
     for weights in (one["stages"][stage]["weights"], two[1]["stages"][stage]["weights"]):
         for name, weight in weights.items():
-            # Adam divides by the gradient's size: where that is rounding, the step is too.
-            share_apart = ((weight - expected[name]).abs() > 1e-5).float().mean().item()
-            assert share_apart < 0.01, name
+            firm = is_firm[name]
+            torch.testing.assert_close(weight[firm], expected[name][firm], atol=2e-6, rtol=0)
+    num_firm = sum(int(firm.sum()) for firm in is_firm.values())
+    assert num_firm > 0.9 * sum(firm.numel() for firm in is_firm.values())
 
 
 @pytest.mark.parametrize(
