@@ -1,7 +1,6 @@
 """Runs `rlhf run` as a person does: a process of its own, watched through the files it leaves."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -71,6 +70,11 @@ class Running:
                 return
         raise AssertionError(f"ended with {self.process.wait()} before it printed {text!r}")
 
+    def kill(self) -> None:
+        """Ends the command, and it alone, with SIGKILL."""
+        self.process.kill()
+        self.process.communicate()
+
     def descendants(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
 
@@ -129,7 +133,3 @@ def still_alive(processes: Sequence[psutil.Process], seconds: float = 10.0) -> l
         for process in alive
         if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     ]
-
-
-def kill_group(pid: int) -> None:
-    os.killpg(pid, signal.SIGKILL)

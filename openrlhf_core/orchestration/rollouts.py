@@ -26,7 +26,7 @@ from openrlhf_core.spec.rollout import RolloutSpec
 
 @dataclass(frozen=True)
 class RolloutSetup:
-    """What every engine of a run is made with. Made by the driver, read by RolloutActor."""
+    """What an engine is made with. Made by the driver, read by RolloutActor."""
 
     locator: Locator
     source: str
@@ -100,8 +100,10 @@ class RolloutGroup:
         """Engine processes that weights go to."""
         return len(self._actors) * self._tensor_parallel_size
 
-    def build_calls(self, setup: RolloutSetup) -> list[Call]:
-        return [Call(name(i), actor.build.remote(setup)) for i, actor in enumerate(self._actors)]
+    def build_calls(self, setups: Sequence[RolloutSetup]) -> list[Call]:
+        """Starts loading, each engine by its own setup."""
+        pairs = zip(self._actors, setups, strict=True)
+        return [Call(name(i), actor.build.remote(setup)) for i, (actor, setup) in enumerate(pairs)]
 
     def generate(self, requests: Sequence[GenerationRequest], group_size: int) -> list[Completion]:
         """Completes all requests, in order; every engine gets its share at once."""

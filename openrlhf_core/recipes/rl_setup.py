@@ -39,7 +39,7 @@ from openrlhf_core.orchestration.weight_sync import WeightSync
 from openrlhf_core.recipes.rl import RLPlan, RLWorkers
 from openrlhf_core.sources import Locator
 from openrlhf_core.spec.errors import ConfigurationError
-from openrlhf_core.spec.plan import Plan, make_plan
+from openrlhf_core.spec.plan import Plan, PlannedEngine, make_plan
 from openrlhf_core.spec.presets import RLSettings, resolve_learner, resolve_rl
 from openrlhf_core.spec.run_config import RunConfig
 from openrlhf_core.spec.training import TrainingSpec
@@ -87,7 +87,7 @@ def make_rl_plan(training: TrainingSpec, settings: RLSettings, epoch_size: int) 
     """Fixes the numbers of every step."""
     learner = resolve_learner(training.learner, training.rollout, settings)
     sampling = training.rollout.sampling
-    is_cut = sampling.top_p < 1 or sampling.top_k > 0 or sampling.min_tokens > 0
+    is_cut = sampling.top_p < 1 or sampling.top_k > 0 or sampling.min_tokens > 1
     return RLPlan(
         settings=settings,
         total_steps=total_steps(training, settings.rollout_batch_size, epoch_size),
@@ -174,6 +174,7 @@ def load_crew(
     waited for even after a request to stop, so that there is something to commit.
     """
     turns = make_turns(config, prepared.placement, crew)
+    setups = [rollout_setup(config, prepared, engine) for engine in prepared.placement.engines]
     first = crew.learners.build_calls(learner_setup(config, prepared))
     if crew.references is not None:
         first += crew.references.build_calls(reference_setup(config, prepared))
@@ -182,9 +183,9 @@ def load_crew(
         on_learners()
         crew.rewards.wait_ready(crew.stop.check)
         turns.begin("generate")
-        crew.collect(crew.rollouts.build_calls(rollout_setup(config, prepared)))
+        crew.collect(crew.rollouts.build_calls(setups))
     else:
-        engines = crew.rollouts.build_calls(rollout_setup(config, prepared))
+        engines = crew.rollouts.build_calls(setups)
         crew.collect(first, finish=True)
         on_learners()
         crew.rewards.wait_ready(crew.stop.check)
@@ -259,9 +260,9 @@ def learner_setup(config: RunConfig, prepared: Prepared) -> LearnerSetup:
     )
 
 
-def rollout_setup(config: RunConfig, prepared: Prepared) -> RolloutSetup:
-    """Returns what every engine is made with."""
-    training = config.training
+def rollout_setup(config: RunConfig, prepared: Prepared, engine: PlannedEngine) -> RolloutSetup:
+    """Returns what an engine is made with."""
+    training, groups = config.training, prepared.placement.groups
     policy = training.model.policy
     return RolloutSetup(
         locator=prepared.locator,
@@ -272,7 +273,7 @@ def rollout_setup(config: RunConfig, prepared: Prepared) -> RolloutSetup:
         seed=training.seed,
         device_kind=config.device.kind,
         sync_backend=sync_backend(config, prepared.placement),
-        can_sleep=any(group.takes_turns for group in prepared.placement.groups),
+        can_sleep=any(group.takes_turns and group.name == engine.group for group in groups),
         trust_remote_code=policy.trust_remote_code,
     )
 
@@ -292,5 +293,5 @@ def reference_setup(config: RunConfig, prepared: Prepared) -> ReferenceSetup:
 def sync_backend(config: RunConfig, placement: Plan) -> SyncBackend:
     """Returns the transport of the weights."""
     return choose_backend(
-        config.training.weight_sync.backend, config.device.kind, placement.is_colocated
+        config.training.weight_sync.backend, config.device.kind, placement.sharing
     )

@@ -8,10 +8,13 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from openrlhf_core.spec.placement import PlacementSpec, Role, WorkerGroupSpec
 from openrlhf_core.spec.presets import resolve_rl
 from openrlhf_core.spec.training import TrainingSpec
+
+Sharing = Literal["all", "some", "none"]
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,10 @@ class Plan:
         return self.learner_ranks[0].group
 
     @property
-    def is_colocated(self) -> bool:
-        """Whether every engine shares its devices with learner ranks."""
-        return all(engine.group == self.policy_group for engine in self.engines)
+    def sharing(self) -> Sharing:
+        """How many of the engines share their devices with learner ranks."""
+        shared = [engine.group == self.policy_group for engine in self.engines]
+        return "all" if all(shared) else "some" if any(shared) else "none"
 
 
 def needed_roles(training: TrainingSpec) -> tuple[Role, ...]:

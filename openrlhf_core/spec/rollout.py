@@ -24,8 +24,8 @@ class SamplingSpec(SpecModel):
     max_tokens: PositiveInt = Field(1024, description="Longest completion, in tokens.")
     min_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
         0,
-        description="Shortest completion, in tokens. Above 0 the engine's log-probs differ from "
-        "the learner's, which does not know of it.",
+        description="Shortest completion, in tokens, the end token counted. Above 1 the engine's "
+        "log-probs differ from the learner's, which does not know of it.",
     )
     stop: Annotated[tuple[ShortText, ...], Field(max_length=16)] = Field(
         (),

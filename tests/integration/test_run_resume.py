@@ -1,6 +1,5 @@
 """A killed run goes on as if it had not been killed, and leaves no process behind."""
 
-import signal
 from pathlib import Path
 
 import pytest
@@ -31,8 +30,7 @@ def test_a_killed_run_resumes_bit_for_bit(uninterrupted: Path, tmp_path: Path, s
     running.wait_for_step(step)
     children = running.descendants()
     assert len(children) > 3
-    running.signal(signal.SIGKILL)
-    running.process.wait()
+    running.kill()
     resumed = run_lab.run(output, *SETTINGS)
     assert resumed.exit_code == 0, resumed.text
     assert ("resumes from step" in resumed.text) == (step > 1)

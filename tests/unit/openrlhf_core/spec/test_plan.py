@@ -35,7 +35,7 @@ def test_without_groups_everything_shares_one_device(make_training):
     assert [(g.name, g.roles, g.takes_turns) for g in plan.groups] == [
         ("all", ("Policy", "Rollout"), True)
     ]
-    assert plan.is_colocated
+    assert plan.sharing == "all"
 
 
 def test_an_unneeded_reference_is_ignored_and_said(plan_of):
@@ -81,13 +81,13 @@ def test_a_large_engine_fills_whole_nodes(plan_of):
         group("learn", "Policy"), group("gen", "Rollout", nodes=4, devices=2), tensor_parallel=4
     )
     assert [(e.nodes, e.devices) for e in plan.engines] == [((0, 1), (0, 1)), ((2, 3), (0, 1))]
-    assert not plan.is_colocated
+    assert plan.sharing == "none"
 
 
 def test_engines_of_several_groups_are_numbered_through(plan_of):
     plan = plan_of(group("learn", "Policy", "Rollout"), group("gen", "Rollout", devices=2))
     assert [(e.index, e.group) for e in plan.engines] == [(0, "learn"), (1, "gen"), (2, "gen")]
-    assert not plan.is_colocated
+    assert plan.sharing == "some"
 
 
 def test_nobody_takes_turns_when_sleep_is_never(plan_of):

@@ -1,0 +1,93 @@
+"""Other people's models, several engines and ranks, a reference, packing: the same loop."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import run_lab
+import torch
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+TINY = Path(str(files("openrlhf_core.builtin"))) / "models" / "tiny"
+STEPS = ("rl.rolloutBatchSize=4", "rl.groupSize=4", "maxSteps=3", "checkpoint.everySteps=0")
+SHAPE = {
+    "vocab_size": 128,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "max_position_embeddings": 64,
+}
+
+
+def make_model(directory: Path, layout: str, is_tied: bool) -> None:
+    """A model directory as transformers writes it, with the tiny model's tokenizer."""
+    torch.manual_seed(7)
+    tokenizer = AutoTokenizer.from_pretrained(TINY)
+    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    if layout == "Qwen2":
+        config = Qwen2Config(**SHAPE, **ends, tie_word_embeddings=is_tied)
+        Qwen2ForCausalLM(config).save_pretrained(directory)
+    else:
+        config = LlamaConfig(**SHAPE, **ends, bos_token_id=None, tie_word_embeddings=is_tied)
+        LlamaForCausalLM(config).save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+
+
+def check(output: Path, finished: run_lab.Finished) -> list[dict[str, float]]:
+    assert finished.exit_code == 0, finished.text
+    curve = run_lab.curve(output)
+    assert len(curve) == 3
+    assert max(row["rollout/logprob_gap_max"] for row in curve) < 1e-4
+    return curve
+
+
+@pytest.mark.parametrize(("layout", "is_tied"), [("Qwen2", False), ("Llama", True)])
+def test_a_model_of_someone_elses_making_trains(tmp_path: Path, layout: str, is_tied: bool) -> None:
+    make_model(tmp_path / "model", layout, is_tied)
+    finished = run_lab.run(tmp_path / "out", *STEPS, f"model.policy.source={tmp_path / 'model'}")
+    check(tmp_path / "out", finished)
+
+
+SPLIT = """
+apiVersion: openrlhf.io/v1alpha1
+kind: RLHFJob
+metadata: {name: split}
+spec:
+  training:
+    recipe: RL
+    model: {policy: {source: "builtin://tiny"}}
+    reward: {functions: [{source: "builtin://digits"}]}
+    data: {train: [{source: "builtin://digits"}], packing: true}
+    rl:
+      algorithm: GRPO
+      groupSize: 4
+      rolloutBatchSize: 4
+      kl: {coefficient: 0.01}
+    rollout: {sampling: {maxTokens: 6}, kvCacheBytes: 268435456}
+    learner: {dtype: Float32, zeroStage: 3, trainBatchSize: 8}
+    optimizer: {learningRate: 0.001}
+    placement:
+      groups:
+        - {name: train, roles: [Policy, Reference], devicesPerNode: 2}
+        - {name: generate, roles: [Rollout], nodes: 2, devicesPerNode: 1}
+    checkpoint: {everySteps: 0}
+    maxSteps: 3
+"""
+
+
+def test_two_engines_beside_two_learner_ranks_and_two_references(tmp_path: Path) -> None:
+    manifest = tmp_path / "split.yaml"
+    manifest.write_text(SPLIT)
+    finished = run_lab.run(tmp_path / "out", manifest=manifest)
+    curve = check(tmp_path / "out", finished)
+    assert curve[0]["kl/mean"] == pytest.approx(0.0, abs=1e-3)
+    assert all("policy/clip_ratio" in row for row in curve)
+    assert "4 devices" in finished.text
+
+
+def test_kl_in_the_reward_with_whitened_returns(tmp_path: Path) -> None:
+    finished = run_lab.run(tmp_path / "out", *STEPS, "rl.algorithm=ReinforcePlusPlus")
+    curve = check(tmp_path / "out", finished)
+    assert "kl/mean" in curve[0]
