@@ -190,3 +190,9 @@ def lab(operator: Cluster, request: pytest.FixtureRequest) -> Cluster:
     operator.kubectl("create", "namespace", name)
     inside = Cluster(operator.environment, name, operator.operator, operator.log)
     return inside
+
+
+@pytest.fixture
+def metrics_port() -> int:
+    """Where the operator serves /metrics."""
+    return METRICS_PORT
