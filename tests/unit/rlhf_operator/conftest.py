@@ -53,7 +53,7 @@ def make_runtime(**spec: Any) -> RLHFRuntimeSpec:
 
 def make_pod(group: str = "all", number: int = 0, **fields: Any) -> Pod:
     """A ready pod of the attempt's cluster."""
-    base = {"cluster": CLUSTER, "group": group, "is_ready": True}
+    base: dict[str, Any] = {"cluster": CLUSTER, "group": group, "is_ready": True}
     named = {"name": f"{CLUSTER}-{group}-{number}", "uid": f"pod-{group}-{number}"}
     return Pod(**(named | base | fields))
 
@@ -65,7 +65,7 @@ def make_condition(name: Any, status: Any, reason: str = "Because", age: float =
 
 def make_progress(**fields: Any) -> Progress:
     """A driver at step 3 of 10 that moved just now."""
-    base = {
+    base: dict[str, Any] = {
         "attempt": 1,
         "phase": "train",
         "step": 3,

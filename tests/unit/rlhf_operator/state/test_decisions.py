@@ -25,7 +25,7 @@ QUEUED = Cluster(NAME, "cluster-1", is_suspended=True)
 OLD = Cluster("demo-0f1e2-0", "cluster-0")
 DELETE = DeleteCluster(NAME, "cluster-1")
 STOP = StopDriver(NAME, "demo-1")
-FRESH = {"attempt": None, "rayCluster": None, "conditions": []}
+FRESH: dict[str, Any] = {"attempt": None, "rayCluster": None, "conditions": []}
 GONE: dict[str, Any] = {"cluster": None, "pods": (), "driver": None, "progress": None}
 UNSEEN: dict[str, Any] = GONE | {"was_asked": False}
 UNSUBMITTED = {"driver": None, "progress": None, "was_asked": False}

@@ -115,7 +115,7 @@ def test_a_cluster_tells_its_queue_and_its_trouble() -> None:
 
 def test_the_newest_warning_is_told_and_normal_events_are_not() -> None:
     involved = {"kind": "RayCluster", "name": "demo-1"}
-    events = [
+    events: list[dict[str, Any]] = [
         {
             "type": "Warning",
             "reason": "InvalidRayClusterSpec",

@@ -173,7 +173,7 @@ class World:
         attempt = status.attempt
         is_live = attempt is not None and attempt.end_time is None
         asks = is_live and own is not None and attempt is not None and attempt.submission_id
-        driver = own.drivers.get(attempt.submission_id) if asks and own and attempt else None
+        driver = own.drivers.get(str(attempt.submission_id)) if asks and own and attempt else None
         silence = "timeout" if asks and (self.is_silent or (own and not own.head)) else None
         observed = Observed(
             resolved=self.build.resolved,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from openrlhf_core.spec.progress import CheckpointRecord
+from rlhf_operator.conditions import Reason
 from rlhf_operator.findings import Finding
 from rlhf_operator.state.build_status import is_transition
 from rlhf_operator.state.decide import decide
@@ -69,10 +70,10 @@ def test_images_are_told_by_digest(build: Any) -> None:
 
 def test_every_finding_is_in_the_message(build: Any) -> None:
     findings = (
-        Finding("RuntimeNotFound", "no runtime"),
-        Finding("InvalidSpec", "spec.x is wrong"),
+        Finding(Reason.RUNTIME_NOT_FOUND, "no runtime"),
+        Finding(Reason.INVALID_SPEC, "spec.x is wrong"),
     )
-    fresh = {"attempt": None, "rayCluster": None, "conditions": []}
+    fresh: dict[str, Any] = {"attempt": None, "rayCluster": None, "conditions": []}
     status = decide(build.scene(status=fresh, findings=findings, resolved=None)).status
     validated = condition_of(status, "Validated")
     assert (validated.status, validated.reason) == ("False", "RuntimeNotFound")
@@ -81,7 +82,7 @@ def test_every_finding_is_in_the_message(build: Any) -> None:
 
 
 def test_findings_after_the_first_attempt_change_nothing(build: Any) -> None:
-    status = decide(build.scene(findings=(Finding("RuntimeNotFound", "gone"),))).status
+    status = decide(build.scene(findings=(Finding(Reason.RUNTIME_NOT_FOUND, "gone"),))).status
     assert condition_of(status, "Validated").status == "True"
 
 
