@@ -24,7 +24,7 @@ SOURCES := openrlhf_core operator trainer_images tests examples benchmarks
 GENERATED := crds $(addprefix helm/rlhf-operator/,values.schema.json templates/crds templates/rbac/_rules.tpl)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-cluster fmt lint gen verify lock clean e2e e2e-images faults images run-operator
+.PHONY: help install install-dev demo test test-cluster fmt lint gen verify lock clean e2e e2e-images faults images run-operator bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ VERSION := 0.1.0
 images: ## build the operator's and the CPU trainer's image
 	$(BUILDER) $(if $(findstring docker,$(BUILDER)),-t) $(PREFIX)rlhf-operator:$(VERSION) -f trainer_images/operator/Dockerfile .
 	$(BUILDER) $(if $(findstring docker,$(BUILDER)),-t) $(PREFIX)rlhf-trainer-cpu:$(VERSION) -f trainer_images/trainer-cpu/Dockerfile .
+
+bench: install ## compare GRPO on CPU with TRL, about half an hour (BENCH_ARGS='--case B1-0.3M')
+	"$(BIN)/python" benchmarks/grpo_vs_trl.py $(BENCH_ARGS)
 
 run-operator: install-dev ## run the operator here, against the current kubeconfig
 	"$(BIN)/python" -m rlhf_operator --all-namespaces $(OPERATOR_ARGS)
