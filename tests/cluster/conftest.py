@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,8 @@ class Cluster:
     namespace: str = "default"
     operator: subprocess.Popen[bytes] | None = None
     log: Path = field(default_factory=Path)
+    health_port: int = HEALTH_PORT
+    metrics_port: int = METRICS_PORT
 
     def kubectl(self, *words: str, stdin: str | None = None, check: bool = True) -> str:
         command = ["kubectl", "-n", self.namespace, *words]
@@ -124,11 +127,11 @@ class Cluster:
     def start_operator(self) -> None:
         """The operator as a process, from the checkout."""
         command = [sys.executable, "-m", "rlhf_operator", "--default-runtime=h100"]
-        command += ["--log-format=json", "--poll-seconds=1", f"--health-port={HEALTH_PORT}"]
-        command += [f"--metrics-port={METRICS_PORT}", "--resync-seconds=10"]
+        command += ["--log-format=json", "--poll-seconds=1", f"--health-port={self.health_port}"]
+        command += [f"--metrics-port={self.metrics_port}", "--resync-seconds=10"]
         with self.log.open("ab") as log:
             self.operator = subprocess.Popen(command, env=self.environment, stderr=log, stdout=log)
-        self.wait("operator is well", is_well, 40)
+        self.wait("operator is well", self.is_well, 60)
 
     def stop_operator(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Its exit status."""
@@ -138,31 +141,29 @@ class Cluster:
         self.operator = None
         return code
 
+    def is_well(self) -> bool:
+        """Whether the operator's probe is answered with 200."""
+        url = f"http://127.0.0.1:{self.health_port}/healthz"
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
     def words(self) -> str:
         return self.log.read_text()[-3000:]
 
 
-def is_well() -> bool:
-    """Whether the operator's probe is answered with 200."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{HEALTH_PORT}/healthz", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-@pytest.fixture(scope="session")
-def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster of the session's own with our CRDs and one runtime."""
+@contextmanager
+def started(name: str, log: Path, *options: str) -> Iterator[Cluster]:
+    """A cluster of its own with our CRDs and one runtime, taken down at the end."""
     lab = os.environ.get("LAB", "")
     if not Path(lab).is_file():
         reason = "LAB names no program that starts a test cluster"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    name = f"sim{os.getpid() % 10_000}"
-    up = [lab, "up", "--profile", "simulated", "--name", name, "--gpu-nodes", str(GPU_NODES)]
+    up = [lab, "up", "--name", name, *options]
     done = subprocess.run(up, check=True, capture_output=True, text=True, timeout=180)
     exports = dict(line.removeprefix("export ").split("=", 1) for line in done.stdout.splitlines())
-    log = tmp_path_factory.mktemp("operator") / "operator.log"
     cluster = Cluster({**os.environ, **exports}, log=log)
     try:
         cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
@@ -173,14 +174,52 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]
         subprocess.run([lab, "down", "--name", name], check=True, timeout=60)
 
 
+@contextmanager
+def operated(cluster: Cluster) -> Iterator[Cluster]:
+    """The operator beside a cluster; no traceback may stand in its log at the end."""
+    cluster.start_operator()
+    try:
+        yield cluster
+    finally:
+        if cluster.operator is not None:
+            assert cluster.stop_operator() == 0
+    assert "Traceback" not in cluster.log.read_text()
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The real control plane and KubeRay, with nodes on paper."""
+    log = tmp_path_factory.mktemp("operator") / "operator.log"
+    options = ("--profile", "simulated", "--gpu-nodes", str(GPU_NODES))
+    with started(f"sim{os.getpid() % 10_000}", log, *options) as cluster:
+        yield cluster
+
+
 @pytest.fixture(scope="session")
 def operator(control_plane: Cluster) -> Iterator[Cluster]:
-    """The operator, running; no traceback may stand in its log at the end."""
-    control_plane.start_operator()
-    yield control_plane
-    if control_plane.operator is not None:
-        assert control_plane.stop_operator() == 0
-    assert "Traceback" not in control_plane.log.read_text()
+    """The operator, running on it."""
+    with operated(control_plane) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def without_kuberay(tmp_path: Path) -> Iterator[Cluster]:
+    """A bare API server with our CRDs only, and an operator."""
+    options = ("--profile", "api")
+    with started(f"bare{os.getpid() % 10_000}", tmp_path / "operator.log", *options) as cluster:
+        cluster.health_port, cluster.metrics_port = HEALTH_PORT + 10, METRICS_PORT + 10
+        with operated(cluster):
+            yield cluster
+
+
+@pytest.fixture
+def with_kueue(tmp_path: Path) -> Iterator[Cluster]:
+    """The control plane with the real Kueue, and an operator."""
+    options = ("--profile", "simulated", "--gpu-nodes", "2", "--with", "kueue")
+    with started(f"que{os.getpid() % 10_000}", tmp_path / "operator.log", *options) as cluster:
+        cluster.health_port, cluster.metrics_port = HEALTH_PORT + 20, METRICS_PORT + 20
+        with operated(cluster):
+            yield cluster
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from rlhf_operator.desired.ray_types import Object
 
 SCRIPT = files("rlhf_operator.desired").joinpath("stop_script.py").read_text(encoding="utf-8")
 
-SPARE_SECONDS = 15
+SPARE_SECONDS = 20
 """How much longer than the driver's grace a pod lives, for Ray's own shutdown."""
 
 

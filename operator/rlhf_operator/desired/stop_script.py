@@ -14,6 +14,8 @@ import urllib.error
 import urllib.request
 
 PORT = 8090
+LINGER_SECONDS = 6
+"""How long a head outlives its driver, so that the operator can still read the exit code there."""
 
 
 def is_answered(method: str, url: str) -> bool:
@@ -29,14 +31,17 @@ def is_answered(method: str, url: str) -> bool:
     return True
 
 
-def stop_and_wait(base: str, seconds: float, pause: float = 0.5) -> None:
-    """Returns when the driver is gone, or after `seconds`."""
+def stop_and_wait(base: str, seconds: float, pause: float = 0.5) -> bool:
+    """Whether there was a driver; returns when it is gone, or after `seconds`."""
     deadline = time.monotonic() + seconds
-    if is_answered("POST", f"{base}/stop"):
-        while time.monotonic() < deadline and is_answered("GET", f"{base}/healthz"):
-            time.sleep(pause)
+    if not is_answered("POST", f"{base}/stop"):
+        return False
+    while time.monotonic() < deadline and is_answered("GET", f"{base}/healthz"):
+        time.sleep(pause)
+    return True
 
 
 if __name__ == "__main__":
     HOST = sys.argv[2] if len(sys.argv) > 2 else os.environ.get("FQ_RAY_IP", "127.0.0.1")
-    stop_and_wait(f"http://{HOST}:{PORT}", float(sys.argv[1]))
+    if stop_and_wait(f"http://{HOST}:{PORT}", float(sys.argv[1])) and len(sys.argv) > 2:
+        time.sleep(LINGER_SECONDS)

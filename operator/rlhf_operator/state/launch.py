@@ -17,6 +17,8 @@ from rlhf_operator.state.step import (
 )
 
 CHECK_SECONDS = 2
+LEAVING_SECONDS = 1.0
+"""Between looks while a pod is being taken away: a head that goes takes the exit code with it."""
 
 
 def launch(situation: Situation) -> Step | None:
@@ -73,7 +75,9 @@ def _watch(situation: Situation) -> Step:
     was_running = running is not None and running.status != "False"
     is_running = was_running if driver is None else driver.status == "RUNNING"
     activity = Activity.RUNNING if is_running else _starting(situation)
-    return Step(activity, requeue_seconds=situation.limits.poll)
+    is_leaving = any(pod.is_deleting for pod in situation.observed.pods)
+    pause = min(LEAVING_SECONDS, situation.limits.poll) if is_leaving else situation.limits.poll
+    return Step(activity, requeue_seconds=pause)
 
 
 def _starting(situation: Situation) -> Activity:

@@ -108,7 +108,7 @@ def test_every_pod_gives_the_driver_its_grace(blueprint: Any) -> None:
     cluster = render(blueprint, job={"lifecycle": {"gracePeriodSeconds": 90}})["spec"]
     hooks = []
     for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
-        assert group["template"]["spec"]["terminationGracePeriodSeconds"] == 105
+        assert group["template"]["spec"]["terminationGracePeriodSeconds"] == 110
         hooks.append(ray_container(group)["lifecycle"]["preStop"]["exec"]["command"])
     assert hooks == [
         ["python", "/etc/rlhf/stop.py", "90", "127.0.0.1"],

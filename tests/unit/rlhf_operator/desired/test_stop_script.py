@@ -69,7 +69,7 @@ def test_the_driver_is_asked_once_and_waited_for(
     driver: FakeDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
-    stop_script.stop_and_wait(driver.url, seconds=20, pause=0.01)
+    assert stop_script.stop_and_wait(driver.url, seconds=20, pause=0.01)
     assert driver.seen[0] == "POST /stop"
     assert set(driver.seen[1:]) == {"GET /healthz"}
     assert set(driver.tokens) == {"Bearer secret"}
@@ -84,7 +84,7 @@ def test_waiting_ends_when_the_time_is_over(driver: FakeDriver) -> None:
 
 def test_nobody_to_ask_is_nothing_to_wait_for() -> None:
     started = time.monotonic()
-    stop_script.stop_and_wait("http://127.0.0.1:9", seconds=30)
+    assert not stop_script.stop_and_wait("http://127.0.0.1:9", seconds=30)
     assert time.monotonic() - started < 5
 
 
