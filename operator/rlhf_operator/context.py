@@ -16,16 +16,19 @@ from rlhf_operator.settings import Settings
 class Memo:
     """Answers that can not change, kept to save requests; losing them costs requests only."""
 
-    runtimes: dict[str, RLHFRuntimeSpec] = field(default_factory=dict)
-    """Snapshots by uid of the job."""
+    runtimes: dict[JobKey, tuple[str, RLHFRuntimeSpec]] = field(default_factory=dict)
+    """Snapshots, with the uid of the job."""
     tokens: dict[str, str] = field(default_factory=dict)
     """Ray tokens by uid of the RayCluster."""
+    bare: dict[JobKey, str] = field(default_factory=dict)
+    """Finished jobs that were seen without a network policy, with their uid."""
     written: dict[JobKey, float] = field(default_factory=dict)
     """When a job's status was last written, by the monotonic clock."""
 
-    def forget(self, key: JobKey, job_uid: str) -> None:
+    def forget(self, key: JobKey) -> None:
         """Drops what was kept about a job."""
-        self.runtimes.pop(job_uid, None)
+        self.runtimes.pop(key, None)
+        self.bare.pop(key, None)
         self.written.pop(key, None)
 
 

@@ -55,7 +55,7 @@ class Look:
         self.cluster = next((raw for raw in clusters if raw["metadata"]["name"] == name), None)
         await self._confirm_cluster(name)
         pods = await self._pods(name)
-        findings = await self._resolve()
+        findings = () if self._is_finished else await self._resolve()
         driver, silence, progress = await self._ask_head()
         event = await self._warning_about(pods)
         others = [raw for raw in clusters if raw["metadata"]["name"] != name]
@@ -83,6 +83,11 @@ class Look:
     def _is_live(self) -> bool:
         attempt = self._status.attempt
         return attempt is not None and attempt.end_time is None
+
+    @property
+    def _is_finished(self) -> bool:
+        conditions = self._status.conditions
+        return is_true(conditions, "Complete") or is_true(conditions, "Failed")
 
     @property
     def _is_asking(self) -> bool:
@@ -136,13 +141,14 @@ class Look:
     async def _snapshot(self) -> RLHFRuntimeSpec | None:
         """The runtime as it was when the first attempt began."""
         uid, memo = self._job.metadata.uid or "", self._context.memo.runtimes
-        if uid in memo or self._status.attempt is None:
-            return memo.get(uid)
+        kept_uid, kept = memo.get(self._key, ("", None))
+        if self._status.attempt is None or kept_uid == uid:
+            return kept if kept_uid == uid else None
         name = names.config_map_name(self._key.name)
         raw = await read(self._context, CONFIG_MAPS, self._key.namespace, name)
         runtime = runtime_from(raw) if raw is not None and is_owned_by(raw, uid) else None
         if runtime is not None:
-            memo[uid] = runtime
+            memo[self._key] = (uid, runtime)
         return runtime
 
     async def _is_shared_claim(self) -> bool:
@@ -212,13 +218,17 @@ class Look:
 
     async def _has_policy(self) -> bool:
         """Asked only where no pods should be left: of a finished or suspended job."""
-        conditions = self._status.conditions
-        is_over = is_true(conditions, "Complete") or is_true(conditions, "Failed")
-        if not is_over and (self._is_live or not self._job.spec.suspend):
+        uid, bare = self._job.metadata.uid or "", self._context.memo.bare
+        is_idle = self._job.spec.suspend and not self._is_live
+        if not (self._is_finished or is_idle) or (self._is_finished and bare.get(self._key) == uid):
             return False
         name = names.network_policy_name(self._key.name)
         found = await read(self._context, NETWORK_POLICIES, self._key.namespace, name)
-        return found is not None and is_owned_by(found, self._job.metadata.uid or "")
+        if found is not None and is_owned_by(found, uid):
+            return True
+        if self._is_finished:
+            bare[self._key] = uid
+        return False
 
 
 def _is_mute(pod: Pod) -> bool:

@@ -42,7 +42,7 @@ class Reconciler:
         metrics = self._context.metrics
         if raw is None:
             metrics.forget_job(key)
-            self._context.memo.forget(key, "")
+            self._context.memo.forget(key)
             raise Gone(key)
         started, result = time.monotonic(), "error"
         try:

@@ -78,6 +78,39 @@ def test_a_quiet_job_is_not_written_to(make_world: Any, play: Any) -> None:
     assert world.condition("Suspended") == ("True", "Suspended")
 
 
+def test_a_finished_job_costs_no_request(make_world: Any, play: Any) -> None:
+    world = make_world()
+
+    async def story(operator: Any) -> None:
+        await operator.run(5)
+        world.drivers["demo-1"] = {"status": "SUCCEEDED", "driver_exit_code": 0}
+        await operator.run(5)
+        assert world.status["phase"] == "Succeeded"
+        world.kubernetes.calls.clear()
+        await operator.run(5)
+        assert world.kubernetes.calls == []
+
+    play(world, story)
+
+
+def test_a_job_that_was_suspended_leaves_no_policy_in_the_end(make_world: Any, play: Any) -> None:
+    world = make_world()
+
+    async def story(operator: Any) -> None:
+        await operator.run(5)
+        world.job["spec"]["suspend"] = True
+        await operator.run(6)
+        world.job["spec"]["suspend"] = False
+        await operator.run(6)
+        assert world.submissions == ["demo-1", "demo-2"]
+        world.drivers["demo-2"] = {"status": "SUCCEEDED", "driver_exit_code": 0}
+        await operator.run(5)
+
+    play(world, story)
+    assert world.status["phase"] == "Succeeded"
+    assert world.kubernetes.kind("networkpolicies") == []
+
+
 def test_suspension_stops_the_driver_and_then_frees_the_pods(make_world: Any, play: Any) -> None:
     world = make_world()
 
