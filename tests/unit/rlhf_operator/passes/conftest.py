@@ -80,6 +80,23 @@ class FakeKubernetes:
         self._collect(resource, namespace, name)
         return copy.deepcopy(found)
 
+    async def json_patch(
+        self, resource: Resource, namespace: str, name: str, operations: list[Object]
+    ) -> Object:
+        """Knows `test` and `add` of a field below a list's entry."""
+        self._called("patch", resource)
+        found = self._find(resource, namespace, name)
+        for operation in operations:
+            *path, last = operation["path"].strip("/").split("/")
+            place: Any = found
+            for part in path:
+                place = place[int(part)] if isinstance(place, list) else place[part]
+            if operation["op"] == "add":
+                place[last] = operation["value"]
+            assert place[last] == operation["value"]
+        self._touch(found)
+        return copy.deepcopy(found)
+
     async def delete(
         self, resource: Resource, namespace: str, name: str, uid: str | None = None
     ) -> None:
