@@ -18,16 +18,22 @@ BAD_WHEN_FALSE = frozenset({"Validated"})
 MILD_REASONS = frozenset(
     {Reason.CREATING, Reason.NO_ATTEMPT, Reason.PODS_NOT_READY, Reason.WAITING_FOR_QUOTA}
 )
+TOLD_AGAIN = frozenset({"Validated", "ClusterReady", "Running"})
+"""Conditions of which a new reason is news even when the status stays."""
+
 MAX_MESSAGE = 1000
 
 
 def transitions(old: RLHFJobStatus, new: RLHFJobStatus) -> Iterator[Condition]:
-    """Conditions whose status or reason changed. What is first said as not so is no news."""
+    """Conditions whose status changed, of some also the reason. What is first said as not so is no
+    news."""
     for condition in new.conditions:
         before = find(old.conditions, condition.type)
         if before is None and condition.status == "False" and condition.type != "Validated":
             continue
-        if before is None or (before.status, before.reason) != (condition.status, condition.reason):
+        is_turned = before is None or before.status != condition.status
+        is_told_again = before is not None and before.reason != condition.reason
+        if is_turned or (is_told_again and condition.type in TOLD_AGAIN):
             yield condition
 
 
@@ -58,7 +64,9 @@ def event_about(job: Object, condition: Condition) -> Object:
         },
         "type": "Warning" if is_warning(condition) else "Normal",
         "reason": condition.reason,
-        "message": f"{condition.type}={condition.status}: {condition.message}"[:MAX_MESSAGE],
+        "message": f"{condition.type}={condition.status}: {condition.message}".strip(": ")[
+            :MAX_MESSAGE
+        ],
         "source": {"component": names.OPERATOR_NAME},
         "count": 1,
     }

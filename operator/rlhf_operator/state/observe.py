@@ -10,6 +10,8 @@ from rlhf_operator.state.observed import Cluster, Pod, Trouble
 
 Object = Mapping[str, Any]
 RAY_CONTAINER = 0
+PASSING = frozenset({"Unhealthy"})
+"""Warnings that every pod gets while it starts: a probe that is asked too early."""
 
 
 def pod_from(raw: Object) -> Pod:
@@ -69,7 +71,11 @@ def pod_trouble(raw: Object) -> Trouble | None:
 
 def newest_warning(events: Iterable[Object]) -> Trouble | None:
     """The last warning that was said about an object."""
-    warnings = [event for event in events if event.get("type") == "Warning"]
+    warnings = [
+        event
+        for event in events
+        if event.get("type") == "Warning" and event.get("reason") not in PASSING
+    ]
     if not warnings:
         return None
     last = max(warnings, key=_time_of_event)

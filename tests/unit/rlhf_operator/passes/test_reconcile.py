@@ -248,6 +248,7 @@ def test_events_tell_transitions_and_tell_them_once(make_world: Any, play: Any) 
     assert "Validated=True" in told
     assert "Running=True" in told
     assert told.count("ClusterReady=True") == 1
+    assert not [message for message in told if message.startswith("Stalled")]
 
 
 def test_series_of_a_job_go_with_it(make_world: Any, play: Any) -> None:

@@ -131,3 +131,4 @@ def test_the_newest_warning_is_told_and_normal_events_are_not() -> None:
     assert trouble.reason == "InvalidRayClusterSpec"
     assert trouble.message == "raycluster demo-1: no container"
     assert newest_warning([events[2]]) is None
+    assert newest_warning([events[1] | {"reason": "Unhealthy"}]) is None
