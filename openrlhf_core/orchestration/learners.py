@@ -127,7 +127,7 @@ class LearnerGroup:
 
     def build_calls(self, setup: LearnerSetup) -> list[Call]:
         """Starts loading on all ranks; they meet at a free port of rank 0's node."""
-        host, port = self._collect([Call(name(0), self._actors[0].free_address.remote())])[0]
+        host, port = self._free_address()
         ranks = [Rank(i, self.num_ranks, host, port) for i in range(self.num_ranks)]
         return [
             Call(name(rank.index), actor.build.remote(setup, rank))
@@ -173,7 +173,7 @@ class LearnerGroup:
         self, num_receivers: int, timeout_seconds: float, bucket_bytes: int
     ) -> SyncGroup:
         """Chooses where rank 0 and `num_receivers` engine workers meet: on rank 0's node."""
-        host, port = self._collect([Call(name(0), self._actors[0].free_address.remote())])[0]
+        host, port = self._free_address()
         return SyncGroup(host, port, 1 + num_receivers, timeout_seconds, bucket_bytes)
 
     def connect_calls(self, group: SyncGroup, weights: Sequence[WeightInfo]) -> list[Call]:
@@ -184,6 +184,10 @@ class LearnerGroup:
 
     def send_calls(self) -> list[Call]:
         return [Call(name(i), actor.send_weights.remote()) for i, actor in enumerate(self._actors)]
+
+    def _free_address(self) -> tuple[str, int]:
+        address: tuple[str, int] = self._all([self._actors[0].free_address.remote()])[0]
+        return address
 
     def _all(self, references: Sequence[Any]) -> list[Any]:
         calls = [Call(name(i), reference) for i, reference in enumerate(references)]

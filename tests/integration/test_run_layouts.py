@@ -82,7 +82,7 @@ def test_two_engines_beside_two_learner_ranks_and_two_references(tmp_path: Path)
     manifest.write_text(SPLIT)
     finished = run_lab.run(tmp_path / "out", manifest=manifest)
     curve = check(tmp_path / "out", finished)
-    assert curve[0]["kl/mean"] == pytest.approx(0.0, abs=1e-3)
+    assert 0.0 < curve[0]["kl/mean"] < 0.1, "the second update of a step has left the reference"
     assert all("policy/clip_ratio" in row for row in curve)
     assert "4 devices" in finished.text
 
