@@ -36,7 +36,7 @@ class Reason(StrEnum):
     PLAN_DOES_NOT_FIT = "PlanDoesNotFit"
     POD_REJECTED = "PodRejected"
     KUBERAY_NOT_INSTALLED = "KubeRayNotInstalled"
-    CHILD_NOT_OURS = "ChildNotOurs"
+    API_DENIED = "ApiDenied"
 
     NOT_QUEUED = "NotQueued"
     ADMITTED = "Admitted"

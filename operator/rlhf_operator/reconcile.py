@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 
 from openrlhf_core.spec.status import RLHFJobStatus
 from rlhf_operator.cache import JobKey, version_of
-from rlhf_operator.clients.api_errors import Conflict, NotFound
+from rlhf_operator.clients.api_errors import Conflict, Denied, NotFound
 from rlhf_operator.clients.kubernetes import JOBS, Object
+from rlhf_operator.conditions import Reason
 from rlhf_operator.context import Context
 from rlhf_operator.findings import Finding
 from rlhf_operator.gather import Look
@@ -68,7 +69,14 @@ class Reconciler:
             return await self._pass_unreadable(key, raw, status, broken, now)
         look = Look(self._context, key, job, status)
         limits = self._context.settings.limits
-        situation = Situation(job, status, await look.observe(), now, limits)
+        try:
+            observed = await look.observe()
+        except Denied as error:
+            if status.attempt is not None or "deletionTimestamp" in raw["metadata"]:
+                raise
+            denied = Finding(Reason.API_DENIED, f"the operator may not look: {error.message}")
+            return await self._pass_unreadable(key, raw, status, (denied,), now)
+        situation = Situation(job, status, observed, now, limits)
         decision = decide(situation)
         if decision.acts and await self._is_outdated(key, raw):
             return 0.0

@@ -1,4 +1,5 @@
-"""Policy: a job that breaks a rule of its own kind is rejected without being planned."""
+"""Policy: a job that breaks a rule of its kind, or that we may not look at closely, is rejected
+without being planned."""
 
 from datetime import datetime
 
@@ -13,12 +14,12 @@ MAX_MESSAGE = 4000
 def decide_unreadable(
     status: RLHFJobStatus, findings: tuple[Finding, ...], generation: int | None, now: datetime
 ) -> RLHFJobStatus:
-    """The status that says every rule broken; nothing else of the job is touched."""
+    """The status that says every finding; nothing else of the job is touched."""
     message = "; ".join(finding.message for finding in findings) or "the job can not be read"
     rejected = Condition(
         type="Validated",
         status="False",
-        reason=str(Reason.INVALID_SPEC),
+        reason=str(findings[0].reason if findings else Reason.INVALID_SPEC),
         message=message[:MAX_MESSAGE],
         observed_generation=generation,
         last_transition_time=to_text(now),

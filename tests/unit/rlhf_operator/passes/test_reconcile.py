@@ -194,6 +194,25 @@ def test_rights_that_are_missing_are_said_and_recovered_from(make_world: Any, pl
     assert world.submissions == ["demo-1"]
 
 
+def test_a_runtime_that_may_not_be_read_is_said(make_world: Any, play: Any) -> None:
+    world = make_world()
+
+    def deny(verb: str, kind: str) -> None:
+        if (verb, kind) == ("get", "clusterrlhfruntimes"):
+            raise Denied(403, "Forbidden", "clusterrlhfruntimes is forbidden")
+
+    world.kubernetes.fault = deny
+
+    async def story(operator: Any) -> None:
+        await operator.run(2)
+        assert world.condition("Validated") == ("False", "ApiDenied")
+        world.kubernetes.fault = lambda verb, kind: None
+        await operator.run(4)
+
+    play(world, story)
+    assert world.submissions == ["demo-1"]
+
+
 def test_a_job_that_breaks_rules_is_told_all_of_them(make_world: Any, play: Any) -> None:
     world = make_world(training={"rl": {"algorithm": "GRPO", "groupSize": 1}, "epochs": 1})
 
