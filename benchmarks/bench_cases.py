@@ -54,6 +54,8 @@ class Case:
     own_micro_batch_tokens: int
     trl_micro_batch: int
     """Completions of a forward pass of TRL's; it has no token budget."""
+    warmup_steps: int
+    measured_steps: int
 
     @property
     def name(self) -> str:
@@ -69,10 +71,29 @@ class Case:
 
 
 def make_case(design: Design, model: ModelShape) -> Case:
-    """The settings of one comparison."""
+    """The settings of one comparison; a step of B2 is so long that few are enough."""
     if design == "B1":
-        return Case("B1", model, 64, 1e-3, own_micro_batch_tokens=2560, trl_micro_batch=64)
-    return Case("B2", model, 512, 1e-9, own_micro_batch_tokens=2560, trl_micro_batch=16)
+        return Case(
+            design,
+            model,
+            max_tokens=64,
+            learning_rate=1e-3,
+            own_micro_batch_tokens=16384,
+            trl_micro_batch=64,
+            warmup_steps=5,
+            measured_steps=15,
+        )
+    is_small = model.hidden == 128
+    return Case(
+        design,
+        model,
+        max_tokens=512,
+        learning_rate=1e-9,
+        own_micro_batch_tokens=1024,
+        trl_micro_batch=16,
+        warmup_steps=2 if is_small else 1,
+        measured_steps=8 if is_small else 2,
+    )
 
 
 CASES = {

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     results = options.output or HERE / "results" / f"{date.today().isoformat()}-cpu.json"
     document = json.loads(results.read_text()) if results.exists() else {"cases": {}}
     for name in options.case or CASES:
-        found = run_case(CASES[name], options)
+        found = run_case(with_steps(CASES[name], options.warmup, options.steps), options)
         document |= {"machine": machine(), "versions": versions()}
         document["cases"][name] = found
         results.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
@@ -58,12 +58,21 @@ def main(arguments: Sequence[str]) -> int:
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--case", action="append", choices=CASES, help="default: all of them")
-    parser.add_argument("--warmup", type=int, default=5, help="steps before the measured ones")
-    parser.add_argument("--steps", type=int, default=15, help="measured steps of a run")
+    parser.add_argument("--warmup", type=int, help="steps before the measured ones")
+    parser.add_argument("--steps", type=int, help="measured steps of a run")
     parser.add_argument("--rounds", type=int, default=2, help="runs of each side, alternating")
     parser.add_argument("--output", type=Path, help="the JSON file that cases are added to")
     parser.add_argument("--keep", type=Path, help="leave inputs, logs and rows in this directory")
     return parser.parse_args(arguments)
+
+
+def with_steps(case: Case, warmup: int | None, measured: int | None) -> Case:
+    """The case with other numbers of steps, where they are given."""
+    return replace(
+        case,
+        warmup_steps=case.warmup_steps if warmup is None else warmup,
+        measured_steps=case.measured_steps if measured is None else measured,
+    )
 
 
 def run_case(case: Case, options: argparse.Namespace) -> dict[str, Any]:
@@ -73,7 +82,7 @@ def run_case(case: Case, options: argparse.Namespace) -> dict[str, Any]:
         digest = write_inputs(case, root / "inputs")
         sys.stdout.write(f"{case.name}: model.safetensors sha256 {digest}\n")
         runs = [
-            run_side(case, side, root, number, options)
+            run_side(case, side, root, number)
             for number in range(options.rounds)
             for side in ("ours", "trl")
         ]
@@ -82,19 +91,16 @@ def run_case(case: Case, options: argparse.Namespace) -> dict[str, Any]:
             shutil.rmtree(root, ignore_errors=True)
     return {
         "settings": asdict(case),
-        "warmup_steps": options.warmup,
         "weights_sha256": digest,
         "runs": runs,
         "summary": summarize(case, runs),
     }
 
 
-def run_side(
-    case: Case, side: Side, root: Path, number: int, options: argparse.Namespace
-) -> dict[str, Any]:
+def run_side(case: Case, side: Side, root: Path, number: int) -> dict[str, Any]:
     """Runs one side once; returns its figures."""
     directory = root / f"{number}-{side}"
-    last = options.warmup + options.steps
+    last = case.warmup_steps + case.measured_steps
     write_run(case, root / "inputs", directory, last)
     rows_path = directory / ("output/metrics.jsonl" if side == "ours" else "metrics.jsonl")
     launch = Launch(
@@ -104,8 +110,8 @@ def run_side(
         directory / "log.txt",
         RUN_TIMEOUT_SECONDS,
     )
-    interval = measure(launch, options.warmup, last)
-    measured = slice(options.warmup, last)
+    interval = measure(launch, case.warmup_steps, last)
+    measured = slice(case.warmup_steps, last)
     lengths = (directory / "lengths.jsonl").read_text(encoding="utf-8").splitlines()
     run = Run(
         side,
