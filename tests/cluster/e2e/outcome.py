@@ -48,7 +48,10 @@ def metric_rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def leftovers(cluster: LabCluster, name: str) -> list[str]:
-    """`kind/name` of everything in the namespace but jobs, their ConfigMaps and claims."""
+    """`kind/name` of all that is left of a job but itself, its ConfigMap and its claim.
+
+    Also of whatever else lies in the namespace and belongs to no job that is there.
+    """
     found = []
     for kind in CHILD_KINDS:
         for item in cluster.listed(kind):
@@ -56,7 +59,8 @@ def leftovers(cluster: LabCluster, name: str) -> list[str]:
                 continue
             if item.get("type") not in KEPT_SECRETS:
                 found.append(f"{kind}/{item['metadata']['name']}")
-    kept = {"kube-root-ca.crt", f"{name}-config"}
+    jobs = {name, *(item["metadata"]["name"] for item in cluster.listed("rlhfjobs"))}
+    kept = {"kube-root-ca.crt", *(f"{job}-config" for job in jobs)}
     maps = [item["metadata"]["name"] for item in cluster.listed("configmaps")]
     return found + [f"configmaps/{item}" for item in maps if item not in kept]
 
