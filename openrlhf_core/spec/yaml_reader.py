@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from openrlhf_core.spec.json_strings import escape_json_strings
 from openrlhf_core.spec.yaml_scalars import resolve_plain, resolve_tagged
 
 MAX_BYTES = 3 * 1024 * 1024
@@ -99,7 +100,7 @@ def _unreadable(line: int, message: str, fix: str) -> YamlFile:
 
 def _events(text: str) -> Iterator[yaml.Event]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    events: Iterator[yaml.Event] = yaml.parse(text, Loader=loader)
+    events: Iterator[yaml.Event] = yaml.parse(escape_json_strings(text), Loader=loader)
     return events
 
 

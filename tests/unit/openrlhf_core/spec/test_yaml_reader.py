@@ -167,8 +167,7 @@ def test_odd_keys_stand_in_brackets_in_a_path():
     assert path_text(("metadata", "labels", "a.b/c", 0)) == "metadata.labels[a.b/c][0]"
 
 
-# YAML folds three line breaks in quotes that JSON leaves alone; kubectl does so too.
-TEXTS = st.text(st.characters(exclude_characters="\x85\u2028\u2029"), max_size=8)
+TEXTS = st.text(max_size=8)
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
@@ -176,12 +175,39 @@ JSON_VALUES = st.recursive(
 )
 
 
-@given(st.dictionaries(TEXTS, JSON_VALUES))
-def test_json_survives_the_reader(data):
-    text = json.dumps(data, ensure_ascii=False)
-    file = read_yaml(text.encode("utf-8", "surrogatepass"))
-    if not file.problems:
-        assert file.documents[0].data == data
+@given(st.dictionaries(TEXTS, JSON_VALUES), st.booleans())
+@example({"a\x85b": '\u2028\u2029\x7f\ufeff\U0001f600 \\ / "'}, True)
+@example({"a\x85b": '\u2028\u2029\x7f\ufeff\U0001f600 \\ / "'}, False)
+def test_json_survives_the_reader(data, is_ascii):
+    document = read_one(json.dumps(data, ensure_ascii=is_ascii))
+    assert document.data == data
+
+
+# Read off kubectl 1.35: `kubectl label --local -f FILE k=v -o json`.
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ('{"a": "p\x85q"}', ["p\x85q"]),
+        (' \n{"a": "p\x85q"}\n', ["p\x85q"]),
+        ('\ufeff{"a": "p\x85q"}', ["p\x85q"]),
+        ('# not JSON\n{"a": "p\x85q"}', ["p q"]),
+        ('---\n{"a": "p\x85q"}', ["p q"]),
+        ('{a: "p\x85q"}', ["p q"]),
+        ('{"a": "p\x85q"}\n---\n{"a": "p\x85q"}', ["p\x85q", "p q"]),
+        ('{"a": "\\ud83d x"}', ["\ufffd x"]),
+        ('{"a": "\\ud83d\\ude00 \\/ \\u0085"}', ["\U0001f600 / \x85"]),
+    ],
+)
+def test_only_what_a_file_begins_with_is_json(text, values):
+    file = read_yaml(text.encode())
+    assert not file.problems
+    assert [document.data["a"] for document in file.documents] == values
+
+
+def test_json_keeps_its_lines_and_its_bounds():
+    assert read_one('{"a":\n "\u2028",\n "b": 1}').line_of(("b",)) == 3
+    deep = '{"a":' * 100_000 + "1" + "}" * 100_000
+    assert "nested deeper" in problems_of(deep)[0][2]
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
