@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import yaml
+
+from openrlhf_core.spec.job import RLHFJob
+from openrlhf_core.spec.runtime import ClusterRLHFRuntime
 from rlhf_operator.clients.permissions import PERMISSIONS
 from rlhf_operator.codegen.chart_values import ChartValues
 from rlhf_operator.codegen.helm import CHART, ROOT, generated_files
 from rlhf_operator.codegen.rbac import rules
-
-from openrlhf_core.spec.job import RLHFJob
-from openrlhf_core.spec.runtime import ClusterRLHFRuntime
 
 Manifest = dict[str, Any]
 
