@@ -1,6 +1,7 @@
 """Runs `rlhf run` as a person does: a process of its own, watched through the files it leaves."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -69,6 +70,10 @@ class Running:
             if text in line:
                 return
         raise AssertionError(f"ended with {self.process.wait()} before it printed {text!r}")
+
+    def interrupt(self) -> None:
+        """What Ctrl-C does: SIGINT to every process of the terminal's foreground group."""
+        os.killpg(self.process.pid, signal.SIGINT)
 
     def kill(self) -> None:
         """Ends the command, and it alone, with SIGKILL."""
