@@ -37,3 +37,13 @@ def test_the_document_and_the_program_name_the_same_scenarios() -> None:
 def test_the_document_has_every_number_once() -> None:
     text = (ROOT / "docs" / "scenarios.md").read_text()
     assert [int(number) for number in re.findall(r"^\| (\d+) \|", text, re.M)] == list(range(1, 35))
+
+
+def test_simulated_scenarios_are_those_that_tests_are_numbered_by() -> None:
+    numbered: set[int] = set()
+    for file in (ROOT / "tests" / "cluster").glob("test_*.py"):
+        for digits in re.findall(r"^(?:async )?def test((?:_\d\d)+)_", file.read_text(), re.M):
+            numbered |= {int(number) for number in digits.strip("_").split("_")}
+    rows = (ROOT / "docs" / "scenarios.md").read_text().splitlines()
+    listed = {int(row.split("|")[1]) for row in rows if re.match(r"\| \d+ \|.*\bsimulated\b", row)}
+    assert listed == numbered
