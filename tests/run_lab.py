@@ -81,7 +81,8 @@ class Running:
         self.process.communicate()
 
     def descendants(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
+        found: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
+        return found
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

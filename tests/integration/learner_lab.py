@@ -31,6 +31,7 @@ from openrlhf_core.engines.learner_settings import (
     TrainingSettings,
 )
 from openrlhf_core.engines.reference_model import ReferenceModel
+from openrlhf_core.models.load import Dtype
 from openrlhf_core.samples import OptimizerBatch, TrainSample
 from openrlhf_core.spec.errors import ConfigurationError, NonFiniteError
 from openrlhf_core.spec.learner import OptimizerSpec
@@ -38,12 +39,21 @@ from openrlhf_core.spec.presets import KLSettings, PolicyLossSettings
 
 HARDWARE = Hardware("CPU", threads=1)
 STAGES = (0, 1, 2, 3)
+DTYPES: tuple[Dtype, ...] = ("Float32", "BFloat16")
 LAYOUTS = {
     "qwen2-tied": (Qwen2Config, Qwen2ForCausalLM, True),
     "qwen2-untied": (Qwen2Config, Qwen2ForCausalLM, False),
     "llama-tied": (LlamaConfig, LlamaForCausalLM, True),
     "llama-untied": (LlamaConfig, LlamaForCausalLM, False),
 }
+EXPORTED: tuple[tuple[str, int, Dtype], ...] = (
+    *((layout, 2, "Float32") for layout in LAYOUTS),
+    ("llama-untied", 3, "Float32"),
+    ("qwen2-tied", 0, "BFloat16"),
+    ("qwen2-tied", 1, "BFloat16"),
+    ("qwen2-tied", 2, "BFloat16"),
+    ("qwen2-tied", 3, "BFloat16"),
+)
 OBJECTIVE = PolicyObjective(
     PolicyLossSettings(0.2, 0.2, None, "TokenMean"), KLSettings(0.1, "Loss", "K3"), 0.01, 16
 )
@@ -102,7 +112,7 @@ class Lab:
         self.work = work
 
     def learner(
-        self, stage: int, layout: str = "qwen2-tied", dtype: str = "Float32", **options: Any
+        self, stage: int, layout: str = "qwen2-tied", dtype: Dtype = "Float32", **options: Any
     ) -> DeepSpeedLearner:
         model = ModelSettings(self.work / layout, dtype, temperature=0.9, pad_id=0)
         optimizer = OptimizerSpec(learning_rate=1e-2, gradient_clip=1e6, weight_decay=0.01)
@@ -126,7 +136,7 @@ class Lab:
         mine = [[sample] for sample in shares[self.rank.index]]
         return make_batch(mine + [[]] * (3 - len(mine)), samples)
 
-    def stages(self) -> dict[str, Any]:
+    def stages(self) -> dict[int, Any]:
         """Gradients of the first step and weights after the second, for every ZeRO stage."""
         results = {}
         for stage in STAGES:
@@ -166,14 +176,7 @@ class Lab:
     def models(self) -> dict[str, Any]:
         """Every model layout trains, exports and comes back the same, stage 3 and bfloat16 too."""
         results = {}
-        for name, stage, dtype in (
-            *((layout, 2, "Float32") for layout in LAYOUTS),
-            ("llama-untied", 3, "Float32"),
-            ("qwen2-tied", 0, "BFloat16"),
-            ("qwen2-tied", 1, "BFloat16"),
-            ("qwen2-tied", 2, "BFloat16"),
-            ("qwen2-tied", 3, "BFloat16"),
-        ):
+        for name, stage, dtype in EXPORTED:
             learner = self.learner(stage, name, dtype)
             samples = make_samples(0)
             ids = [[sample.token_ids for sample in samples]]
@@ -202,14 +205,14 @@ class Lab:
             }
         return results
 
-    def reference(self, layout: str, dtype: str, ids: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def reference(self, layout: str, dtype: Dtype, ids: Sequence[np.ndarray]) -> list[np.ndarray]:
         settings = ModelSettings(self.work / layout, dtype, temperature=0.9, pad_id=0)
         return ReferenceModel(settings, HARDWARE).logprobs([ids])[0]
 
     def guards(self) -> dict[str, Any]:
         """A step with one advantage that is not a number, on the last rank only."""
         results = {}
-        for stage, dtype in [(s, d) for s in STAGES for d in ("Float32", "BFloat16")]:
+        for stage, dtype in [(s, d) for s in STAGES for d in DTYPES]:
             learner = self.learner(stage, dtype=dtype)
             learner.update(self.batch(0))
             before = whole_weights(learner)
@@ -244,7 +247,7 @@ class Lab:
         """Saves after two steps and goes on for two: what a resumed run must repeat."""
         return {name: self.save_and_go_on(name, *how) for name, how in CHECKPOINTS.items()}
 
-    def save_and_go_on(self, name: str, stage: int, dtype: str) -> dict[str, Any]:
+    def save_and_go_on(self, name: str, stage: int, dtype: Dtype) -> dict[str, Any]:
         learner = self.learner(stage, dtype=dtype)
         for step in range(2):
             learner.update(self.batch(step))
@@ -268,7 +271,7 @@ class Lab:
     def sleeps(self) -> dict[str, Any]:
         """Two steps with a sleep between them and two without, for every stage and format."""
         results = {}
-        for stage, dtype in [(s, d) for s in STAGES for d in ("Float32", "BFloat16")]:
+        for stage, dtype in [(s, d) for s in STAGES for d in DTYPES]:
             pair = []
             for naps in (True, False):
                 learner = self.learner(stage, dtype=dtype)
@@ -311,7 +314,7 @@ class Lab:
         }
 
 
-CHECKPOINTS = {
+CHECKPOINTS: dict[str, tuple[int, Dtype]] = {
     **{f"zero-{stage}": (stage, "Float32") for stage in STAGES},
     **{f"zero-{stage}-bfloat16": (stage, "BFloat16") for stage in STAGES},
 }
@@ -326,6 +329,7 @@ def gradients(
     found = {}
     for name, weight in learner._policy.named_parameters():
         gradient = weight.grad if stage == 0 else safe_get_full_grad(weight)
+        assert gradient is not None, name
         found[name] = gradient.detach().clone()
     return found
 

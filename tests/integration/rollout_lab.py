@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from time import monotonic
@@ -152,7 +153,7 @@ def connect(
     where = replace(SyncGroup("127.0.0.1", port, size, 60.0, bucket_bytes=1 << 16), **group)
     infos = weight_infos(model)
     joins: list[Callable[[], Any]] = [
-        lambda n=number, e=engine: e.connect(where, 1 + workers * n, infos)
+        partial(engine.connect, where, 1 + workers * number, infos)
         for number, engine in enumerate(engines)
     ]
     sender = at_once([lambda: make_sender("gloo", where, infos, rank=0), *joins])[0]
@@ -365,7 +366,7 @@ def case_refusals(workdir: Path) -> dict[str, Any]:
     def make(name: str, spec: RolloutSpec, settings: EngineSettings = SETTINGS) -> str:
         return error_of(lambda: make_engine(workdir / name, spec, settings))
 
-    measured = {
+    measured: dict[str, Any] = {
         "head_size": make("heads16", SPEC),
         "architecture": make("unknown", SPEC),
         "stop_without_tokenizer": make("model", stop),
@@ -427,10 +428,15 @@ def case_contracts(_: Path) -> dict[str, Any]:
 
 def carried_handle() -> dict[str, Any]:
     """A CUDA IPC update with stand-in handles, through our channel's JSON into vLLM's class."""
-    handle = (torch.Tensor, torch.Size([24]), (1,), 0, torch.storage.TypedStorage, torch.uint8)
-    handle += (0, b"handle", 2 << 20, 0, False, b"counter", 0, b"event", True)
-    update = {"names": ["a"], "dtype_names": ["float32"], "shapes": [[2, 3]], "tensor_sizes": [24]}
-    sent = ipc_engine.IPCWeightTransferUpdateInfo(**update, ipc_handles={"GPU-0": handle})
+    tensor = (torch.Tensor, torch.Size([24]), (1,), 0, torch.storage.TypedStorage, torch.uint8)
+    handle = (*tensor, 0, b"handle", 2 << 20, 0, False, b"counter", 0, b"event", True)
+    sent = ipc_engine.IPCWeightTransferUpdateInfo(
+        names=["a"],
+        dtype_names=["float32"],
+        shapes=[[2, 3]],
+        tensor_sizes=[24],
+        ipc_handles={"GPU-0": handle},
+    )
     message = json.loads(json.dumps(encode_update(asdict(sent))))
     taken = ipc_engine.IPCWeightTransferUpdateInfo(**decode_update(message))
     names = list(signature(rebuild_cuda_tensor).parameters)

@@ -2,6 +2,7 @@
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 import run_lab
@@ -10,7 +11,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, Qwen2Conf
 
 TINY = Path(str(files("openrlhf_core.builtin"))) / "models" / "tiny"
 STEPS = ("rl.rolloutBatchSize=4", "rl.groupSize=4", "maxSteps=3", "checkpoint.everySteps=0")
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "vocab_size": 128,
     "hidden_size": 64,
     "intermediate_size": 96,
@@ -25,13 +26,16 @@ def make_model(directory: Path, layout: str, is_tied: bool) -> None:
     """A model directory as transformers writes it, with the tiny model's tokenizer."""
     torch.manual_seed(7)
     tokenizer = AutoTokenizer.from_pretrained(TINY)
-    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    ends: dict[str, Any] = {
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
     if layout == "Qwen2":
-        config = Qwen2Config(**SHAPE, **ends, tie_word_embeddings=is_tied)
-        Qwen2ForCausalLM(config).save_pretrained(directory)
+        qwen2 = Qwen2Config(**SHAPE, **ends, tie_word_embeddings=is_tied)
+        Qwen2ForCausalLM(qwen2).save_pretrained(directory)
     else:
-        config = LlamaConfig(**SHAPE, **ends, bos_token_id=None, tie_word_embeddings=is_tied)
-        LlamaForCausalLM(config).save_pretrained(directory)
+        llama = LlamaConfig(**SHAPE, **ends, bos_token_id=None, tie_word_embeddings=is_tied)
+        LlamaForCausalLM(llama).save_pretrained(directory)
     tokenizer.save_pretrained(directory)
 
 

@@ -1,8 +1,9 @@
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from bench_cases import CASES, GROUP_SIZE, NUM_PROMPTS, SAMPLES
+from bench_cases import CASES, GROUP_SIZE, NUM_PROMPTS, SAMPLES, Side
 from bench_measure import Interval
 from bench_report import Run, figures, padding_factor, summarize, trl_padding_factor
 from bench_table import render
@@ -11,11 +12,13 @@ FORCED = CASES["B1-0.3M"]
 SKEWED = CASES["B2-0.3M"]
 
 
-def make_run(side: str = "ours", steps: int = 2, length: int = 64, **row: float) -> Run:
-    metrics = {"rollout/num_tokens": float(SAMPLES * length), "reward/mean": 0.5, **row}
+def make_run(
+    side: Side = "ours", steps: int = 2, length: int = 64, row: Mapping[str, float] | None = None
+) -> Run:
+    metrics = {"rollout/num_tokens": float(SAMPLES * length), "reward/mean": 0.5, **(row or {})}
     cpu = {"driver": 1.0, "engine": 3.0}
     rows = [metrics] * steps
-    return Run(side, Interval(6.0, cpu, 1.5), rows, [[length] * SAMPLES] * steps)  # type: ignore[arg-type]
+    return Run(side, Interval(6.0, cpu, 1.5), rows, [[length] * SAMPLES] * steps)
 
 
 def make_figures(side: str, cpu: float, tokens: int = 8192) -> dict[str, Any]:
@@ -47,7 +50,7 @@ def test_heads_are_large_enough_for_the_engine_and_passes_divide_the_step(case):
 
 def test_figures_are_a_step_and_a_thousand_tokens():
     # 4 CPU-s and 6 s of wall in 2 steps of 64 x 64 tokens: 4 / 8.192 CPU-s for 1,000.
-    found = figures(make_run(**{"time/rollout": 0.25}))
+    found = figures(make_run(row={"time/rollout": 0.25}))
     assert found["tokens"] == 8192
     assert found["cpu_seconds_per_step"] == 2.0
     assert found["wall_seconds_per_step"] == 3.0
@@ -62,7 +65,7 @@ def test_a_run_whose_reports_agree_passes():
 
 
 def test_other_tokens_than_the_reward_function_saw_are_refused():
-    run = make_run(**{"rollout/num_tokens": 4095.0})
+    run = make_run(row={"rollout/num_tokens": 4095.0})
     with pytest.raises(ValueError, match=r"reports 4095 tokens.*64 completions with 4096"):
         run.check(FORCED)
 

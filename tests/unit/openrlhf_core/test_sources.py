@@ -40,14 +40,14 @@ class Hub(BaseHTTPRequestHandler):
             self.answer(404, b"", {"X-Error-Code": "RevisionNotFound"})
         elif "/revision/" in path:
             siblings = [{"rfilename": name} for name in FILES]
-            body = {"id": "org/tiny", "sha": SHA, "siblings": siblings, "private": False}
-            self.answer(200, json.dumps(body).encode())
+            about = {"id": "org/tiny", "sha": SHA, "siblings": siblings, "private": False}
+            self.answer(200, json.dumps(about).encode())
         elif "/tree/" in path:
-            body = [
+            entries = [
                 {"type": "file", "path": name, "size": len(content), "oid": "0" * 40}
                 for name, content in FILES.items()
             ]
-            self.answer(200, json.dumps(body).encode())
+            self.answer(200, json.dumps(entries).encode())
         else:
             name = path.partition(f"/resolve/{SHA}/")[2]
             self.answer(200, FILES[name], {"ETag": f'"{name}"', "X-Repo-Commit": SHA})
@@ -162,7 +162,8 @@ def test_claims_and_config_maps_lie_where_the_operator_mounts_them(tmp_path: Pat
         (tmp_path / file).touch()
     locator = Locator(Path("/none"), mounts=mounts)
     assert locator.locate("pvc://data/sums", "data") == tmp_path / "pvc/data/sums"
-    assert locator.locate_code("configmap://rewards/reward.py").name == "reward.py"
+    code = locator.locate_code("configmap://rewards/reward.py")
+    assert isinstance(code, Path) and code.name == "reward.py"
 
 
 def test_a_link_out_of_a_claim_is_refused(tmp_path: Path):

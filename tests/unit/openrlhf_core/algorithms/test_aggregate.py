@@ -91,6 +91,7 @@ def test_masked_losses_have_no_say_even_when_not_finite(aggregation):
     loss = aggregate(losses, MASK, SAMPLE_IDS, aggregation, COUNTS)
     loss.backward()
     assert loss.item() == pytest.approx(BY_HAND[aggregation], abs=1e-6)
+    assert losses.grad is not None
     assert (losses.grad[~MASK] == 0).all()
 
 

@@ -48,6 +48,7 @@ def test_gradient_is_finite_and_pulls_towards_the_reference(estimator, differenc
     kl = kl_per_token(logprobs, torch.zeros(1), estimator)
     kl.sum().backward()
     assert torch.isfinite(kl).all()
+    assert logprobs.grad is not None
     assert torch.isfinite(logprobs.grad).all()
     assert math.copysign(1, logprobs.grad.item()) == math.copysign(1, difference)
 

@@ -1,7 +1,9 @@
 """Rows become prompts: templates, limits, labels, what is wrong with a row, the stream."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,17 +18,17 @@ from openrlhf_core.spec.errors import ConfigurationError
 TOKENIZER = load_tokenizer(builtin_path("tiny", "model"))
 
 
-def make_data(*sources: str, keys: DataKeysSpec | None = None, **settings: object) -> DataSpec:
+def make_data(*sources: str, keys: DataKeysSpec | None = None, **settings: Any) -> DataSpec:
     train = tuple(DatasetSpec(name=f"set-{i}", source=text) for i, text in enumerate(sources))
     return DataSpec(train=train, keys=keys or DataKeysSpec(), **settings)
 
 
-def write_rows(path: Path, rows: list[object]) -> str:
+def write_rows(path: Path, rows: Sequence[object]) -> str:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return str(path)
 
 
-def load(tmp_path: Path, rows: list[object], **settings: object):
+def load(tmp_path: Path, rows: Sequence[object], **settings: Any):
     source = write_rows(tmp_path / "rows.jsonl", rows)
     (dataset,) = load_prompts(make_data(source, **settings), TOKENIZER, Locator(tmp_path))
     return dataset

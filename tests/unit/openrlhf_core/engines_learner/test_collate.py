@@ -30,6 +30,7 @@ def test_padded_rows_are_filled_on_the_right():
     assert batch.token_ids.tolist() == [[1, 2, 3], [1, 2, 9]]
     assert batch.sample_ids.tolist() == [[0, 0, 0], [1, 1, -1]]
     assert batch.action_mask.tolist() == [[False, True, True], [False, True, False]]
+    assert batch.attention_mask is not None
     assert batch.attention_mask.tolist() == [[True, True, True], [True, True, False]]
     assert batch.advantages[1].tolist() == [0.5, 0.5, 0.0]
     assert packed_positions(batch) is None
@@ -38,7 +39,9 @@ def test_padded_rows_are_filled_on_the_right():
 def test_packed_samples_lie_end_to_end_and_positions_start_anew():
     batch = collate([make_sample(3), make_sample(2)], pad_id=9, packing=True)
     assert batch.token_ids.tolist() == [[1, 2, 3, 1, 2]]
-    assert packed_positions(batch).tolist() == [[0, 1, 2, 0, 1]]
+    positions = packed_positions(batch)
+    assert positions is not None
+    assert positions.tolist() == [[0, 1, 2, 0, 1]]
     assert batch.sample_ids.tolist() == [[0, 0, 0, 1, 1]]
     assert batch.attention_mask is None
 
@@ -63,6 +66,7 @@ def test_ragged_undoes_collate(packing):
 
 def test_old_and_reference_logprobs_are_none_or_tensors():
     batch = collate([make_sample(2, old=-1.0), make_sample(3, old=-2.0)], 0, False)
+    assert batch.old_logprobs is not None
     assert batch.old_logprobs.tolist() == [[-1, -1, 0], [-2, -2, -2]]
     assert batch.ref_logprobs is None
 
@@ -75,6 +79,7 @@ def test_samples_that_disagree_are_refused():
 def test_tensors_have_the_formats_of_the_contract():
     batch = collate([make_sample(2, old=-1.0)], 0, False)
     assert batch.token_ids.dtype == batch.position_ids.dtype == torch.int64
+    assert batch.old_logprobs is not None
     assert batch.advantages.dtype == batch.old_logprobs.dtype == torch.float32
     assert batch.action_mask.dtype == torch.bool
 

@@ -23,12 +23,19 @@ def _many_small_chunks(monkeypatch):
     monkeypatch.setattr(module, "SMALLEST_CHUNK", 4)
 
 
-def make_inputs(tokens=5, vocab=11, hidden=3, dtype=torch.float64, scale=1.0):
+def make_inputs(
+    tokens=5, vocab=11, hidden=3, dtype=torch.float64, scale=1.0
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     states = torch.randn(tokens, hidden, generator=generator, dtype=torch.float64) * scale
     weight = torch.randn(vocab, hidden, generator=generator, dtype=torch.float64)
     targets = torch.randint(0, vocab, (tokens,), generator=generator)
     return states.to(dtype).requires_grad_(), weight.to(dtype).requires_grad_(), targets
+
+
+def grad_of(tensor: torch.Tensor) -> torch.Tensor:
+    assert tensor.grad is not None
+    return tensor.grad
 
 
 def naive(hidden, weight, targets, temperature):
@@ -66,7 +73,7 @@ def test_gradients_equal_the_numerical_ones(temperature):
 def test_gradient_of_one_output_alone_is_right(output):
     hidden, weight, targets = make_inputs()
     chunked_logprobs(hidden, weight, targets, 1.3)[output].sum().backward()
-    gradients = hidden.grad.clone(), weight.grad.clone()
+    gradients = grad_of(hidden).clone(), grad_of(weight).clone()
     hidden.grad = weight.grad = None
     naive(hidden, weight, targets, 1.3)[output].sum().backward()
     torch.testing.assert_close(gradients, (hidden.grad, weight.grad), atol=1e-12, rtol=0)
@@ -83,7 +90,7 @@ def test_huge_logits_stay_finite():
     hidden, weight, targets = make_inputs(dtype=torch.float32, scale=1e4)
     logprobs, entropies = chunked_logprobs(hidden, weight, targets, 1.0)
     (logprobs.sum() + entropies.sum()).backward()
-    for tensor in (logprobs, entropies, hidden.grad, weight.grad):
+    for tensor in (logprobs, entropies, grad_of(hidden), grad_of(weight)):
         assert torch.isfinite(tensor).all()
     assert (logprobs <= 0).all()
 
@@ -96,7 +103,7 @@ def test_bfloat16_inputs_are_accumulated_in_float32():
     torch.testing.assert_close(logprobs.double(), expected[0], atol=1e-5, rtol=0)
     torch.testing.assert_close(entropies.double(), expected[1], atol=1e-5, rtol=0)
     logprobs.sum().backward()
-    assert hidden.grad.dtype == weight.grad.dtype == torch.bfloat16
+    assert grad_of(hidden).dtype == grad_of(weight).dtype == torch.bfloat16
 
 
 def test_no_tokens_give_no_logprobs_and_zero_gradients():
@@ -104,8 +111,8 @@ def test_no_tokens_give_no_logprobs_and_zero_gradients():
     logprobs, entropies = chunked_logprobs(hidden[:0], weight, targets[:0], 1.0)
     (logprobs.sum() + entropies.sum()).backward()
     assert logprobs.shape == entropies.shape == (0,)
-    assert (weight.grad == 0).all()
-    assert (hidden.grad == 0).all()
+    assert (grad_of(weight) == 0).all()
+    assert (grad_of(hidden) == 0).all()
 
 
 def test_head_holds_the_very_parameter_it_is_given():
@@ -135,7 +142,8 @@ def test_only_selected_tokens_are_computed():
     logprobs, _ = token_logprobs(head, hidden, torch.ones(2, 3, dtype=torch.int64), selected, 1.0)
     logprobs.sum().backward()
     assert (logprobs != 0).tolist() == selected.tolist()
-    assert (hidden.grad.abs().sum(-1) != 0).tolist() == [[False, True, False], [True, False, False]]
+    has_gradient = grad_of(hidden).abs().sum(-1) != 0
+    assert has_gradient.tolist() == [[False, True, False], [True, False, False]]
 
 
 def test_first_tokens_and_padding_are_not_predictable():

@@ -60,7 +60,7 @@ def test_never_more_than_the_needed_are_awake_while_somebody_wakes() -> None:
     turns = make_turns(entries)
     for task in ("generate", "train", "sync", "reference", "generate"):
         entries.clear()
-        turns.begin(task)  # type: ignore[arg-type]
+        turns.begin(task)
         kinds = [entry.split()[1] for entry in entries]
         assert kinds == sorted(kinds), "all sleep before any wakes"
 

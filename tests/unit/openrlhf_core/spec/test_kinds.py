@@ -1,5 +1,7 @@
 """The kinds: what a manifest becomes, and back."""
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -105,8 +107,9 @@ def test_a_status_is_read_leniently_and_written_strictly():
         {"phase": "Running", "progress": {"step": 1, "totalSteps": 4, "percentage": 25, "x": 1}}
     )
     assert status.progress is not None and status.progress.step == 1
+    unknown: dict[str, Any] = {"surprise": 1}
     with pytest.raises(ValidationError):
-        RLHFJobStatus(phase="Running", surprise=1)
+        RLHFJobStatus(phase="Running", **unknown)
     assert status.to_manifest()["progress"] == {"step": 1, "totalSteps": 4, "percentage": 25}
 
 

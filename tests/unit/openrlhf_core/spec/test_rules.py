@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from pydantic import BaseModel
 
 from openrlhf_core.spec.data import DataSpec
 from openrlhf_core.spec.job import RLHFJob, RLHFJobSpec
@@ -252,7 +253,7 @@ def test_cel_texts_name_only_fields_that_there_are():
         if rule.on in (RLHFJob, RLHFJobSpec):
             continue
         for text in re.findall(r"self\.([A-Za-z.]+)", rule.cel):
-            holder = rule.on
+            holder: type[BaseModel] | None = rule.on
             for name in text.split("."):
                 if holder is None or name in ("contains", "all", "exists", "filter"):
                     break

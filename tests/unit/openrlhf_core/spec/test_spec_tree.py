@@ -1,5 +1,7 @@
 """Walks over spec classes and instances."""
 
+from pydantic import BaseModel
+
 from openrlhf_core.spec.data import DatasetSpec
 from openrlhf_core.spec.job import RLHFJob
 from openrlhf_core.spec.model import ChatTemplateSpec
@@ -11,7 +13,9 @@ from openrlhf_core.spec.yaml_reader import path_text
 
 def test_names_are_those_of_the_manifest():
     assert field_names(KLSpec) == ["coefficient", "placement", "estimator"]
-    assert "groupSize" in field_names(TrainingSpec.model_fields["rl"].annotation)
+    annotation = TrainingSpec.model_fields["rl"].annotation
+    assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    assert "groupSize" in field_names(annotation)
 
 
 def test_a_path_leads_through_lists_and_options():

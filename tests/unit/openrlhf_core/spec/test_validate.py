@@ -202,7 +202,7 @@ spec:
     ]
 
 
-LEAVES = (
+LEAVES: st.SearchStrategy[Any] = (
     st.none()
     | st.booleans()
     | st.integers()
