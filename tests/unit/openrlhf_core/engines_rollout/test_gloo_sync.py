@@ -13,12 +13,15 @@ from openrlhf_core.engines.weight_sync.gloo_group import GlooGroup
 from openrlhf_core.engines.weight_sync.sender import GatheringSender, make_sender
 from openrlhf_core.spec.errors import RetryableError
 
+JOINED_SECONDS = 3.0
+"""A limit that a sender runs into, and in which even a busy machine joins a group of two."""
+
 
 def receive(group, member, infos, reports=None):
     """One round as an engine worker takes it; `reports` are the bytes it says it took."""
     deadline = Deadline(group.timeout_seconds)
     plan = plan_buckets(infos, group.bucket_bytes)
-    arrived = {}
+    arrived: dict[str, torch.Tensor] = {}
     for number, bucket in enumerate(plan):
         flat = torch.empty(bucket.num_bytes, dtype=torch.uint8)
         member.broadcast(flat, f"bucket {number} did not arrive", deadline)
@@ -67,7 +70,7 @@ def test_an_engine_without_a_learner_gives_up_in_time(make_group) -> None:
 
 
 def test_a_learner_that_sends_nothing_is_named_after_the_timeout(make_group, in_thread) -> None:
-    group = make_group(timeout_seconds=0.5)
+    group = make_group()
     join = in_thread(lambda: GlooGroup(group, 0))
     member, learner = GlooGroup(group, 1), join.get()
     started = monotonic()
@@ -83,7 +86,7 @@ def test_a_learner_that_sends_nothing_is_named_after_the_timeout(make_group, in_
 def test_an_engine_that_takes_nothing_stops_the_sender_at_its_bucket(
     make_group, weights, announce, in_thread
 ) -> None:
-    group = make_group(timeout_seconds=0.5)
+    group = make_group(timeout_seconds=JOINED_SECONDS)
     join = in_thread(lambda: GlooGroup(group, 1))
     sender = make_sender("gloo", group, announce(weights), rank=0)
     member = join.get()
@@ -95,7 +98,7 @@ def test_an_engine_that_takes_nothing_stops_the_sender_at_its_bucket(
 def test_an_engine_that_never_confirms_stops_the_sender(
     make_group, weights, announce, in_thread
 ) -> None:
-    group, infos = make_group(timeout_seconds=1.0), announce(weights)
+    group, infos = make_group(timeout_seconds=JOINED_SECONDS), announce(weights)
     join = in_thread(lambda: GlooGroup(group, 1))
     sender = make_sender("gloo", group, infos, rank=0)
     member = join.get()
