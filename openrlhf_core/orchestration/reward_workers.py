@@ -87,6 +87,13 @@ class Slot:
         return self.is_loaded and self.reference is None
 
     @property
+    def is_late(self) -> bool:
+        """Whether the time is over without a result; the driver may have been the late one."""
+        if self.reference is None or time.monotonic() < self.deadline:
+            return False
+        return not ray.wait([self.reference], timeout=0)[0]
+
+    @property
     def is_gone(self) -> bool:
         """Whether the user's code could not be imported again and again."""
         return self.failed_loads >= LOAD_ATTEMPTS
@@ -212,7 +219,7 @@ class RewardPool:
     ) -> RewardAnswer | None:
         """The answer to a worker's call, None while it works; a lost worker is replaced."""
         if slot.reference not in finished:
-            if time.monotonic() < slot.deadline:
+            if not slot.is_late:
                 return None
             slot.replace()
             return RewardAnswer(None, f"no answer within timeoutSeconds of {timeout_seconds:g}")
@@ -227,8 +234,8 @@ class RewardPool:
     def _load_error(self, slot: Slot, finished: Finished) -> str | None:
         """Why a worker cannot import the code; None when it has, or is still at it."""
         if slot.reference not in finished:
-            late = time.monotonic() > slot.deadline
-            return f"importing the reward code took over {LOAD_SECONDS:g} s" if late else None
+            took = f"importing the reward code took over {LOAD_SECONDS:g} s"
+            return took if slot.is_late else None
         try:
             error: str | None = ray.get(slot.reference)
         except RayError:

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def make_rollouts(num_prompts: int, group_size: int = 2) -> tuple[list[Rollout],
     return rollouts, [f"{each.prompt.text}a{each.sample_index}" for each in rollouts]
 
 
-def make_pool(tmp_path: Path, code: str, num_workers: int = 2, **spec: object) -> RewardPool:
+def make_pool(tmp_path: Path, code: str, num_workers: int = 2, **spec: Any) -> RewardPool:
     (tmp_path / "reward.py").write_text(code)
     function = RewardFunctionSpec(source="reward.py", **spec)
     return RewardPool([function], Locator(tmp_path), num_workers, tmp_path / "rewards.log")
@@ -147,6 +148,7 @@ def test_calls_run_side_by_side(tmp_path: Path):
         "    return [begin] * len(queries)\n",
     )
     begins = values(score(pool, num_prompts=2))
+    assert begins[0] is not None and begins[2] is not None
     assert abs(begins[0] - begins[2]) < 0.9
     pool.close()
 
@@ -188,6 +190,21 @@ def test_code_that_cannot_be_imported_ends_the_run_before_it_begins(
 def test_code_that_is_not_there_is_told_at_once(tmp_path: Path):
     with pytest.raises(ConfigurationError, match="nowhere"):
         RewardPool([RewardFunctionSpec(source="nowhere.py")], Locator(tmp_path))
+
+
+def test_a_driver_that_is_late_itself_blames_no_worker(tmp_path: Path):
+    pool = make_pool(
+        tmp_path,
+        "def reward_func(queries, prompts, labels):\n    return labels\n",
+        timeout_seconds=1.0,
+    )
+    pool.wait_ready(nobody_stops)
+
+    def sleep_over_the_deadline() -> None:
+        time.sleep(1.5)
+
+    assert values(pool.score(*make_rollouts(4, 1), sleep_over_the_deadline)) == [0, 1, 2, 3]
+    pool.close()
 
 
 def test_a_stop_breaks_off_and_the_next_score_starts_afresh(tmp_path: Path):
