@@ -35,13 +35,30 @@ class Application:
         self._servers: list[web.AppRunner] = []
 
     async def start(self) -> None:
-        """Answers probes, fills the cache, then lets workers begin."""
+        """Answers probes, fills the cache, then lets workers begin. What failed half-way is undone,
+        so that it may be tried again."""
         self._kubernetes = connect(THREADS, self._metrics.on_call)
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=64, ttl_dns_cache=5, force_close=True)
         )
-        context = Context(self.settings, self._kubernetes, self._http, self._cache, self._metrics)
+        try:
+            await self._begin()
+        except BaseException:
+            await self._release()
+            raise
+        logger.info("started jobs=%d", len(self._cache.job_keys()))
+
+    async def stop(self) -> None:
+        """Ends passes under way, then closes what they used."""
+        for task in self._tasks:
+            task.cancel()
+        await self._queue.close(CLOSE_SECONDS)
+        await self._release()
+        logger.info("stopped")
+
+    async def _begin(self) -> None:
         settings = self.settings
+        context = Context(settings, self._kubernetes, self._http, self._cache, self._metrics)
         self._queue = WorkQueue(
             Reconciler(context).reconcile, settings.concurrency, settings.resync_seconds
         )
@@ -54,18 +71,14 @@ class Application:
         await refresher.fill()
         self._queue.open()
         self._tasks.append(asyncio.create_task(refresher.run(LIST_SECONDS)))
-        logger.info("started jobs=%d", len(self._cache.job_keys()))
 
-    async def stop(self) -> None:
-        """Ends passes under way, then closes what they used."""
-        for task in self._tasks:
-            task.cancel()
-        await self._queue.close(CLOSE_SECONDS)
+    async def _release(self) -> None:
+        """Closes ports and connections."""
         for server in self._servers:
             await server.cleanup()
+        self._servers.clear()
         await self._http.close()
         self._kubernetes.close()
-        logger.info("stopped")
 
     def job_changed(self, change: str | None, raw: Object) -> None:
         """A watch showed a job; change None is the initial list."""

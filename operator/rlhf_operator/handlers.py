@@ -15,6 +15,9 @@ from rlhf_operator.application import Application
 
 Raw = dict[str, Any]
 
+START_AGAIN_SECONDS = 5.0
+"""Between attempts to start while the API server does not answer."""
+
 
 def register(application: Application, registry: kopf.OperatorRegistry) -> None:
     """Joins the application to kopf's events."""
@@ -24,10 +27,13 @@ def register(application: Application, registry: kopf.OperatorRegistry) -> None:
     def login(**given: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_via_client(**given)
 
-    @kopf.on.startup(registry=registry)
+    @kopf.on.startup(registry=registry, backoff=START_AGAIN_SECONDS)
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
         configure(settings)
-        await application.start()
+        try:
+            await application.start()
+        except OSError as error:  # a port that is taken stays taken: end, and be started anew
+            raise kopf.PermanentError(f"the operator cannot start: {error}") from error
 
     @kopf.on.cleanup(registry=registry)
     async def stop(**_: Any) -> None:

@@ -8,6 +8,7 @@ answers on their addresses: life cycles are real up to the submission of a drive
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,7 +23,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 GPU_NODES = 8
-HEALTH_PORT, METRICS_PORT = 18281, 18280
 Object = dict[str, Any]
 
 RUNTIME: Object = {
@@ -51,6 +51,13 @@ TRAINING: Object = {
 }
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
 @dataclass
 class Cluster:
     """kubectl on a cluster, from a namespace of the test's own, and the operator's process."""
@@ -59,8 +66,8 @@ class Cluster:
     namespace: str = "default"
     operator: subprocess.Popen[bytes] | None = None
     log: Path = field(default_factory=Path)
-    health_port: int = HEALTH_PORT
-    metrics_port: int = METRICS_PORT
+    health_port: int = field(default_factory=free_port)
+    metrics_port: int = field(default_factory=free_port)
 
     def kubectl(self, *words: str, stdin: str | None = None, check: bool = True) -> str:
         command = ["kubectl", "-n", self.namespace, *words]
@@ -206,20 +213,18 @@ def operator(control_plane: Cluster) -> Iterator[Cluster]:
 def without_kuberay(tmp_path: Path) -> Iterator[Cluster]:
     """A bare API server with our CRDs only, and an operator."""
     options = ("--profile", "api")
-    with started(f"bare{os.getpid() % 10_000}", tmp_path / "operator.log", *options) as cluster:
-        cluster.health_port, cluster.metrics_port = HEALTH_PORT + 10, METRICS_PORT + 10
-        with operated(cluster):
-            yield cluster
+    name = f"bare{os.getpid() % 10_000}"
+    with started(name, tmp_path / "operator.log", *options) as cluster, operated(cluster):
+        yield cluster
 
 
 @pytest.fixture
 def with_kueue(tmp_path: Path) -> Iterator[Cluster]:
     """The control plane with the real Kueue, and an operator."""
     options = ("--profile", "simulated", "--gpu-nodes", "2", "--with", "kueue")
-    with started(f"que{os.getpid() % 10_000}", tmp_path / "operator.log", *options) as cluster:
-        cluster.health_port, cluster.metrics_port = HEALTH_PORT + 20, METRICS_PORT + 20
-        with operated(cluster):
-            yield cluster
+    name = f"que{os.getpid() % 10_000}"
+    with started(name, tmp_path / "operator.log", *options) as cluster, operated(cluster):
+        yield cluster
 
 
 @pytest.fixture
@@ -232,6 +237,6 @@ def lab(operator: Cluster, request: pytest.FixtureRequest) -> Cluster:
 
 
 @pytest.fixture
-def metrics_port() -> int:
+def metrics_port(operator: Cluster) -> int:
     """Where the operator serves /metrics."""
-    return METRICS_PORT
+    return operator.metrics_port

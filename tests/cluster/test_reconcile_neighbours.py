@@ -54,7 +54,7 @@ def test_20_kuberay_may_come_after_the_operator(without_kuberay: Any) -> None:
     lab.kubectl("delete", "crd", "rayclusters.ray.io", "--ignore-not-found")
     lab.submit("early")
     lab.wait("said", lambda: lab.condition("early", "Validated")[1] == "KubeRayNotInstalled")
-    lab.kubectl("create", "-f", str(crds / "rayclusters.yaml"))
+    lab.kubectl("apply", "--server-side", "-f", str(crds / "rayclusters.yaml"))
     # A kind is served a moment after its definition is there.
     missing = "doesn't have a resource type"
     lab.wait("served", lambda: missing not in lab.kubectl("get", "raycluster", check=False), 30)
