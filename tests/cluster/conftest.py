@@ -210,15 +210,6 @@ def operator(control_plane: Cluster) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def without_kuberay(tmp_path: Path) -> Iterator[Cluster]:
-    """A bare API server with our CRDs only, and an operator."""
-    options = ("--profile", "api")
-    name = f"bare{os.getpid() % 10_000}"
-    with started(name, tmp_path / "operator.log", *options) as cluster, operated(cluster):
-        yield cluster
-
-
-@pytest.fixture
 def with_kueue(tmp_path: Path) -> Iterator[Cluster]:
     """The control plane with the real Kueue, and an operator."""
     options = ("--profile", "simulated", "--gpu-nodes", "2", "--with", "kueue")

@@ -1,8 +1,6 @@
-"""The operator and what may or may not be installed beside it: KubeRay later, Kueue."""
+"""The operator and what may be installed beside it: Kueue."""
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,20 +44,6 @@ QUEUES: list[dict[str, Any]] = [
     },
 ]
 NODE = {"groups": [{"name": "all", "roles": ["Policy", "Rollout"], "devicesPerNode": 8}]}
-
-
-def test_20_kuberay_may_come_after_the_operator(without_kuberay: Any) -> None:
-    lab = without_kuberay
-    crds = Path(os.environ["LAB"]).parent / "kuberay"
-    lab.kubectl("delete", "crd", "rayclusters.ray.io", "--ignore-not-found")
-    lab.submit("early")
-    lab.wait("said", lambda: lab.condition("early", "Validated")[1] == "KubeRayNotInstalled")
-    lab.kubectl("apply", "--server-side", "-f", str(crds / "rayclusters.yaml"))
-    # A kind is served a moment after its definition is there.
-    missing = "doesn't have a resource type"
-    lab.wait("served", lambda: missing not in lab.kubectl("get", "raycluster", check=False), 30)
-    lab.wait("RayCluster", lambda: lab.listed("raycluster", "openrlhf.io/job=early"), 90)
-    assert lab.condition("early", "Validated")[0] == "True"
 
 
 def test_14_kueue_admits_one_job_and_holds_the_next(with_kueue: Any) -> None:
