@@ -92,7 +92,7 @@ def make_case(design: Design, model: ModelShape) -> Case:
         own_micro_batch_tokens=1024,
         trl_micro_batch=16,
         warmup_steps=2 if is_small else 1,
-        measured_steps=8 if is_small else 2,
+        measured_steps=6 if is_small else 2,
     )
 
 
