@@ -23,6 +23,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 GPU_NODES = 8
+KUBERAY_KINDS = tuple(f"ray{kind}s.ray.io" for kind in ("cluster", "job", "service", "cronjob"))
 Object = dict[str, Any]
 
 RUNTIME: Object = {
@@ -207,6 +208,43 @@ def operator(control_plane: Cluster) -> Iterator[Cluster]:
     """The operator, running on it."""
     with operated(control_plane) as cluster:
         yield cluster
+
+
+@dataclass
+class LateKubeRay:
+    """A cluster whose KubeRay is not there before `install`."""
+
+    cluster: Cluster
+    lab: Callable[[str], None]
+
+    def remove(self) -> None:
+        """KubeRay's process and its kinds."""
+        self.lab("kill")
+        for kind in KUBERAY_KINDS:
+            self.cluster.kubectl("delete", "crd", kind)
+
+    def install(self) -> None:
+        """As an administrator does it: the kinds, then the program."""
+        folder = Path(os.environ["LAB"]).parent / "kuberay"
+        self.cluster.kubectl("create", "-f", str(folder))
+        self.lab("restart")
+
+
+@pytest.fixture
+def late_kuberay(tmp_path: Path) -> Iterator[LateKubeRay]:
+    """The control plane without KubeRay, which can be installed, and an operator."""
+    name = f"late{os.getpid() % 10_000}"
+
+    def lab(verb: str) -> None:
+        command = [os.environ["LAB"], verb, "kuberay", "--name", name]
+        subprocess.run(command, check=True, timeout=60)
+
+    options = ("--profile", "simulated", "--gpu-nodes", "2")
+    with started(name, tmp_path / "operator.log", *options) as cluster:
+        late = LateKubeRay(cluster, lab)
+        late.remove()
+        with operated(cluster):
+            yield late
 
 
 @pytest.fixture

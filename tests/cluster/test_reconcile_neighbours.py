@@ -1,4 +1,4 @@
-"""The operator and what may be installed beside it: Kueue."""
+"""The operator and what may or may not be installed beside it: KubeRay later, Kueue."""
 
 import json
 from typing import Any
@@ -44,6 +44,18 @@ QUEUES: list[dict[str, Any]] = [
     },
 ]
 NODE = {"groups": [{"name": "all", "roles": ["Policy", "Rollout"], "devicesPerNode": 8}]}
+
+
+def test_20_kuberay_may_come_after_the_operator(late_kuberay: Any) -> None:
+    lab = late_kuberay.cluster
+    lab.submit("early")
+    lab.wait("said", lambda: lab.condition("early", "Validated")[1] == "KubeRayNotInstalled")
+    late_kuberay.install()
+    lab.wait("ready", lambda: lab.condition("early", "ClusterReady")[0] == "True", 120)
+    assert lab.condition("early", "Validated")[0] == "True"
+    assert lab.job("early")["status"]["attempt"]["number"] == 1
+    lab.kubectl("delete", "rlhfjob", "early", "--timeout=60s")
+    assert lab.listed("raycluster", "openrlhf.io/job=early") == []
 
 
 def test_14_kueue_admits_one_job_and_holds_the_next(with_kueue: Any) -> None:
