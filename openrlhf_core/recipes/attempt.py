@@ -58,7 +58,11 @@ def run_attempt(
     """Trains until the end or a RunError; `end` tells how far it came."""
     stop, display = controls.stop, controls.display
     display.wait_for("reading the data")
-    prepared = prepare(config, around.base)
+    prepared = prepare(
+        config,
+        around.base,
+        lambda name, done, total: display.count(f"reading the data: {name}", done, total),
+    )
     stop.check()
     output = Path(config.output)
     store = CheckpointStore(output, config.training.checkpoint.keep, claim.still_ours)

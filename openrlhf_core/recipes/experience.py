@@ -80,9 +80,15 @@ def reward_kl(known: KnownLogprobs, kl: KLSettings) -> list[np.ndarray] | None:
 
 
 def describe(
-    scored: Sequence[ScoredRollout], known: KnownLogprobs, kl: KLSettings
+    scored: Sequence[ScoredRollout],
+    samples: Sequence[TrainSample],
+    known: KnownLogprobs,
+    kl: KLSettings,
 ) -> dict[str, float]:
-    """Returns the metrics of a step's completions; one without samples is left out."""
+    """Returns the metrics of a step's completions; one without samples is left out.
+
+    `samples` are those of `make_train_samples`, in the order of `scored`.
+    """
     lengths = np.array([len(each.rollout.completion_ids) for each in scored])
     scores = np.array([each.score for each in scored if each.score is not None])
     metrics = {
@@ -96,6 +102,8 @@ def describe(
     if len(scores):
         metrics |= {"reward/mean": float(scores.mean()), "reward/std": float(scores.std())}
         metrics |= function_means(scored) | {"reward/uniform_group_ratio": uniform_ratio(scored)}
+        trained = np.concatenate([sample.advantages[sample.action_mask] for sample in samples])
+        metrics |= {"advantage/mean": float(trained.mean()), "advantage/std": float(trained.std())}
     in_reward = reward_kl(known, kl)
     if in_reward is not None:
         metrics |= mean_over_actions("kl/mean", scored, in_reward)

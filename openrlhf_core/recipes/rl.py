@@ -91,7 +91,7 @@ def train_step(plan: RLPlan, workers: RLWorkers, journal: Journal, guard: ScoreG
     next_state = RLState(row.step, state.position + len(prompts), state.policy_version + 1)
     with journal.phase(row, "weight_sync"):
         sync_weights(workers, next_state.policy_version)
-    row.metrics |= learned | describe(scored, known, plan.settings.kl)
+    row.metrics |= learned | describe(scored, samples, known, plan.settings.kl)
     add_rollout_speed(row, workers.stream, next_state)
     check_gap(plan, row, state.policy_version)
     return journal.finish(row, next_state)

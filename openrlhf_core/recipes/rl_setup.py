@@ -12,7 +12,7 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from openrlhf_core.data.balance import BatchLimits
-from openrlhf_core.data.prompt_datasets import load_prompts
+from openrlhf_core.data.prompt_datasets import OnProgress, load_prompts
 from openrlhf_core.data.prompts import PromptStream
 from openrlhf_core.data.tokenizer import load_tokenizer, query_texts, read_chat_template
 from openrlhf_core.engines.learner_environment import learner_environment
@@ -59,10 +59,10 @@ class Prepared:
     stream: PromptStream
 
 
-def prepare(config: RunConfig, base: Path) -> Prepared:
+def prepare(config: RunConfig, base: Path, on_progress: OnProgress) -> Prepared:
     """Reads tokenizer and data and fixes every number; ConfigurationError says what is wrong.
 
-    Bare paths of sources are relative to `base`.
+    Bare paths of sources are relative to `base`. `on_progress` hears how many prompts are read.
     """
     training = config.training
     policy = training.model.policy
@@ -72,7 +72,8 @@ def prepare(config: RunConfig, base: Path) -> Prepared:
     tokenizer = load_tokenizer(directory, template, policy.trust_remote_code)
     for function in training.reward.functions:
         locator.locate_code(function.source)
-    stream = PromptStream(load_prompts(training.data, tokenizer, locator), training.seed)
+    prompts = load_prompts(training.data, tokenizer, locator, on_progress)
+    stream = PromptStream(prompts, training.seed)
     settings = resolve_rl(training.rl)
     return Prepared(
         plan=make_rl_plan(training, settings, stream.epoch_size),

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from typing import Protocol, TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -25,11 +26,18 @@ _PHASES: dict[Phase, str] = {
 }
 
 
+SECONDS_BETWEEN_COUNTS = 10.0
+"""Plain lines are for logs: long work says how far it is this often."""
+
+
 class Display(Protocol):
     """Shows a run to a person. Never raises because nobody looks any more."""
 
     def wait_for(self, text: str) -> None:
         """Says what the setup waits for, as in `starting Ray`."""
+
+    def count(self, text: str, done: int, total: int) -> None:
+        """Says how far a wait has come, as in `reading the data: sums 4,096/50,000`."""
 
     def show(self, progress: Progress) -> None:
         """Shows where the run stands; called at every phase and step."""
@@ -53,9 +61,14 @@ class PlainDisplay:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._shown_step: int | None = None
+        self._last_line = time.monotonic()
 
     def wait_for(self, text: str) -> None:
         self._line(f"{text} …")
+
+    def count(self, text: str, done: int, total: int) -> None:
+        if time.monotonic() - self._last_line >= SECONDS_BETWEEN_COUNTS:
+            self._line(f"{text} {done:,}/{total:,} …")
 
     def show(self, progress: Progress) -> None:
         if self._shown_step is None:
@@ -71,6 +84,7 @@ class PlainDisplay:
         self._stream.flush()
 
     def _line(self, text: str) -> None:
+        self._last_line = time.monotonic()
         self._stream.write(f"{text}\n")
         self._stream.flush()
 
@@ -80,9 +94,9 @@ class BarDisplay:
 
     def __init__(self, stream: TextIO) -> None:
         self._lock = threading.Lock()
-        self._waiting: str | None = None
+        self._spinner = Spinner("dots", "starting …")
+        self._waiting: RenderableType | None = self._spinner
         self._progress: Progress | None = None
-        self._spinner = Spinner("dots")
         self._live = Live(
             console=Console(file=stream),
             get_renderable=self._render,
@@ -94,7 +108,14 @@ class BarDisplay:
 
     def wait_for(self, text: str) -> None:
         with self._lock:
-            self._waiting = text
+            self._waiting = self._spinner
+            self._spinner.update(text=f"{text} …")
+
+    def count(self, text: str, done: int, total: int) -> None:
+        row = Table.grid(padding=(0, 1))
+        row.add_row(text, ProgressBar(total=total, completed=done, width=30), f"{done:,}/{total:,}")
+        with self._lock:
+            self._waiting = row
 
     def show(self, progress: Progress) -> None:
         with self._lock:
@@ -112,8 +133,7 @@ class BarDisplay:
         with self._lock:
             waiting, progress = self._waiting, self._progress
         if waiting is not None or progress is None:
-            self._spinner.update(text=f"{waiting or 'starting'} …")
-            return self._spinner
+            return waiting or self._spinner
         return Group(_bar(progress), Text(figures(progress), style="bold"))
 
 

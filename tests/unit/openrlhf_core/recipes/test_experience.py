@@ -22,6 +22,13 @@ def make_scored(score: float | None, completion: int = 2, group: int = 0) -> Sco
     return ScoredRollout(Rollout(prompt, 0, ids, logprobs, "stop", 0), score, parts)
 
 
+def described(scored: list[ScoredRollout], group_size: int = 2) -> dict[str, float]:
+    """Metrics of a step of GRPO that needs no forward pass before its update."""
+    settings = resolve_rl(RLSpec(algorithm="GRPO", group_size=group_size))
+    samples = make_train_samples(scored, NOTHING_KNOWN, settings)
+    return describe(scored, samples, NOTHING_KNOWN, settings.kl)
+
+
 def test_grpo_advantages_lie_on_completion_tokens() -> None:
     # Scores 1 and 0: mean 0.5, standard deviation (divisor 1) 0.7071, so +-0.7071.
     samples = make_train_samples(
@@ -61,25 +68,33 @@ def test_kl_in_the_reward_is_taken_from_the_token_rewards() -> None:
     samples = make_train_samples([make_scored(2.0)], known, settings)
     np.testing.assert_allclose(samples[0].advantages, [0, 0, 1.9, 1.95], atol=1e-6)
     assert samples[0].ref_logprobs is None
-    metrics = describe([make_scored(2.0)], known, settings.kl)
+    metrics = describe([make_scored(2.0)], samples, known, settings.kl)
     assert metrics["kl/mean"] == pytest.approx(0.5)
     assert metrics["rollout/logprob_gap"] == 0.0
 
 
 def test_metrics_leave_out_what_has_no_sample() -> None:
-    settings = resolve_rl(RLSpec(algorithm="GRPO"))
-    metrics = describe([make_scored(None)], NOTHING_KNOWN, settings.kl)
+    metrics = described([make_scored(None)])
     assert metrics["reward/failed_ratio"] == 1.0
     assert "reward/mean" not in metrics
-    assert "kl/mean" not in metrics
+    assert not {"kl/mean", "advantage/mean"} & set(metrics)
 
 
 def test_metrics_count_lengths_scores_and_groups_without_a_signal() -> None:
     scored = [make_scored(1.0, 2, 0), make_scored(1.0, 4, 0), make_scored(0.0, 3, 1)]
     scored.append(make_scored(1.0, 3, 1))
-    metrics = describe(scored, NOTHING_KNOWN, resolve_rl(RLSpec(algorithm="GRPO")).kl)
+    metrics = described(scored)
     assert metrics["response/length_mean"] == 3.0
     assert metrics["response/length_max"] == 4.0
     assert metrics["rollout/num_tokens"] == 12.0
     assert metrics["reward/mean"] == 0.75
     assert metrics["reward/uniform_group_ratio"] == 0.5
+
+
+def test_advantages_are_described_over_the_trained_tokens() -> None:
+    # +-0.7071 on 2 and 3 tokens, a failed sample on none: mean (2 - 3) / 5 * 0.7071 = -0.1414 and
+    # mean square 0.5, so a standard deviation of sqrt(0.5 - 0.02) = 0.6928.
+    scored = [make_scored(1.0), make_scored(0.0, completion=3), make_scored(None, completion=7)]
+    metrics = described(scored, group_size=3)
+    assert metrics["advantage/mean"] == pytest.approx(-0.1414, abs=1e-4)
+    assert metrics["advantage/std"] == pytest.approx(0.6928, abs=1e-4)

@@ -59,6 +59,26 @@ def test_plain_lines_say_each_step_once() -> None:
     ]
 
 
+def test_plain_lines_say_how_far_long_work_is_now_and_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = io.StringIO()
+    display = PlainDisplay(stream)
+    display.count("reading the data: sums", 4096, 50_000)
+    monkeypatch.setattr("openrlhf_core.telemetry.display.SECONDS_BETWEEN_COUNTS", 0.0)
+    display.count("reading the data: sums", 8192, 50_000)
+    assert stream.getvalue() == "reading the data: sums 8,192/50,000 …\n"
+
+
+def test_the_bar_counts_while_it_waits() -> None:
+    terminal = FakeTerminal()
+    bar = BarDisplay(terminal)
+    bar.count("reading the data: sums", 8192, 50_000)
+    bar.close()
+    assert "reading the data: sums" in terminal.getvalue()
+    assert "8,192/50,000" in terminal.getvalue()
+
+
 class FakeTerminal(io.StringIO):
     """Says that it is a terminal."""
 
