@@ -4,6 +4,7 @@ vLLM imports the module of `worker_extension_cls` in every worker before it make
 that is the public way to add one, and why this module registers at import.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -149,3 +150,6 @@ def repack_embeddings(model: nn.Module) -> None:
 
 
 WeightTransferEngineFactory.register_engine("gloo", GlooWeightTransferEngine)
+# At every sync vLLM warns that layers without weights of their own (rotary embeddings, a tied
+# lm_head) "failed to load weights"; _check_complete and the log-prob gap tell true failures.
+logging.getLogger(initialize_layerwise_reload.__module__).setLevel(logging.ERROR)
