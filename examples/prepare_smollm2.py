@@ -8,6 +8,7 @@ file. They become BFloat16 safetensors in Hugging Face layout, 260 MB. Needs
 
 import argparse
 import importlib.util
+import shutil
 from pathlib import Path
 
 import torch
@@ -55,6 +56,8 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=GGUF_FILE)
     dequantised(model).save_pretrained(out)
     tokenizer.save_pretrained(out)
+    # safetensors makes files that nobody but this user may read.
+    shutil.copymode(out / "config.json", out / "model.safetensors")
     print(f"Wrote {out}; next: rlhf run examples/smollm2-grpo.yaml")
 
 

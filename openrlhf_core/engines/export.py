@@ -32,6 +32,9 @@ def export_model(
     """
     directory.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(directory, state_dict=weights)
+    # safetensors makes files that nobody but this user may read.
+    for file in directory.glob("*.safetensors"):
+        shutil.copymode(directory / "config.json", file)
     (directory / "generation_config.json").unlink(missing_ok=True)
     for name in COMPANION_FILES:
         if (source / name).is_file():

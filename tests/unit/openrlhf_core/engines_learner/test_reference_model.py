@@ -88,3 +88,5 @@ def test_export_carries_what_lies_beside_the_weights(make_model_directory, tmp_p
     exported = json.loads((tmp_path / "config.json").read_text())
     assert exported["use_cache"] is True
     assert not [path for path in Path(tmp_path).iterdir() if path.suffix in (".bin", ".pt")]
+    modes = {path.stat().st_mode for path in Path(tmp_path).iterdir()}
+    assert len(modes) == 1, "all files are as readable as each other"
