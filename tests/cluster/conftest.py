@@ -170,10 +170,12 @@ def started(name: str, log: Path, *options: str) -> Iterator[Cluster]:
         reason = "LAB names no program that starts a test cluster"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     up = [lab, "up", "--name", name, *options]
-    done = subprocess.run(up, check=True, capture_output=True, text=True, timeout=180)
-    exports = dict(line.removeprefix("export ").split("=", 1) for line in done.stdout.splitlines())
-    cluster = Cluster({**os.environ, **exports}, log=log)
     try:
+        done = subprocess.run(up, capture_output=True, text=True, timeout=180, check=False)
+        assert done.returncode == 0, done.stderr
+        lines = [line.removeprefix("export ") for line in done.stdout.splitlines()]
+        exports = dict(line.split("=", 1) for line in lines)
+        cluster = Cluster({**os.environ, **exports}, log=log)
         cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
         cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
         cluster.apply(RUNTIME)

@@ -12,6 +12,15 @@ pytestmark = pytest.mark.cluster
 CROWD = 40
 
 
+def test_21_what_kuberay_refuses_is_said_in_its_words(lab: Any) -> None:
+    """KubeRay says it in an event only; Redis in the environment means a store we never set up."""
+    redis = {"name": "RAY_REDIS_ADDRESS", "value": "redis.example:6379"}
+    lab.submit("refused", cluster={"env": [redis]}, lifecycle={"startupTimeoutSeconds": 30})
+    lab.wait("said", lambda: "RAY_REDIS_ADDRESS" in lab.condition("refused", "ClusterReady")[2])
+    assert lab.condition("refused", "ClusterReady")[:2] == ("False", "InvalidRayClusterSpec")
+    lab.kubectl("delete", "rlhfjob", "refused", "--timeout=60s")
+
+
 def test_22_a_quota_that_is_too_small_is_said_and_waited_for(lab: Any) -> None:
     quota = {
         "apiVersion": "v1",

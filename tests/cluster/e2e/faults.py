@@ -2,8 +2,8 @@
 
 Results are kept in build/e2e/faults.json as they come. When every scenario has one, docs/faults.md
 is written: what was broken, what the status said, how long it took, on which day. With --resume
-only scenarios without a result of this code are run; with --budget no new one is begun after so
-many seconds.
+only scenarios without a good result of this code are run, with --missing those without a good one
+at all; with --budget no new one is begun after so many seconds.
 """
 
 import argparse
@@ -16,19 +16,20 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import faults_cut_off
+import faults_installed
 import faults_killed
 import faults_life
 import faults_wrong
 from bench import Bench
-from following import describe, follow, has_ended, is_true
 from installation import operator_image, operator_log
 from lab_cluster import CheckFailed, lab_cluster
-from outcome import check_no_traceback, metric_rows, output_directory
+from outcome import check_no_traceback
 from run import BUILD, QUICKSTART, ROOT, prepare, read_documents, say
 
 RESULTS = BUILD / "faults.json"
 TABLE = ROOT / "docs" / "faults.md"
-STEPS = 120
+STEPS = 60
 HEADER = """\
 # Faults, injected on a real node
 
@@ -57,8 +58,9 @@ SCENARIOS = (
     Scenario("driver", "5", faults_killed.driver),
     Scenario("operator", "2, 28", faults_killed.operator),
     Scenario("operator-start", "2", faults_killed.operator_while_starting),
-    Scenario("upgrade", "28", faults_killed.upgrade),
+    Scenario("upgrade", "28", faults_installed.upgrade),
     Scenario("kuberay", "20", faults_killed.kuberay),
+    Scenario("cut-off", "19", faults_cut_off.cut_off),
     Scenario("gentle-worker", "14", faults_killed.gentle_delete),
     Scenario("gentle-head", "14", faults_killed.gentle_head_delete),
     Scenario("suspend", "12", faults_life.suspend_and_resume),
@@ -72,8 +74,11 @@ SCENARIOS = (
     Scenario("deadline", "15", faults_life.active_deadline),
     Scenario("ttl", "17", faults_life.time_to_live),
     Scenario("runtime-edited", "27", faults_life.runtime_edited),
+    Scenario("head-kept", "34", faults_life.head_kept),
+    Scenario("namespaced", "32", faults_installed.namespaced),
     Scenario("wrong-image", "8, 9", faults_wrong.wrong_image),
     Scenario("missing-claim", "8", faults_wrong.missing_claim),
+    Scenario("unmountable", "8", faults_wrong.unmountable_claim),
     Scenario("memory-limit", "8", faults_wrong.memory_limit),
     Scenario("exit-two", "4", faults_wrong.exit_two),
     Scenario("hang", "16", faults_wrong.hang),
@@ -101,16 +106,16 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     code = operator_image(ROOT).partition(":")[2]
     kept = read_results()
-    if options.resume:
-        done = {name for name, result in kept.items() if result.is_held and result.code == code}
+    if options.resume or options.missing:
+        held = [result for result in kept.values() if result.is_held]
+        done = {result.name for result in held if options.missing or result.code == code}
         options.only = options.only or [s.name for s in SCENARIOS if s.name not in done]
     deadline = time.monotonic() + options.budget
     chosen = [item for item in SCENARIOS if not options.only or item.name in options.only]
     results = []
     with lab_cluster(options.lab, keep=options.keep) as cluster:
         prepare(cluster, images=False)
-        bench = Bench(cluster, template())
-        bench.baseline = undisturbed(bench, code)
+        bench = Bench(cluster, template(), BUILD / f"undisturbed-{code}-{STEPS}.json")
         for scenario in chosen:
             if time.monotonic() > deadline:
                 break
@@ -127,7 +132,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--lab", required=True, help="program of the test cluster")
     parser.add_argument("--only", action="append", default=[], help="names of scenarios")
-    parser.add_argument("--resume", action="store_true", help="only those without a good result")
+    parser.add_argument("--resume", action="store_true", help="only those this code has not passed")
+    parser.add_argument("--missing", action="store_true", help="only those never passed")
     parser.add_argument("--budget", type=float, default=86_400, help="begin none after so long")
     parser.add_argument("--keep", action="store_true", help="leave the cluster up")
     return parser.parse_args(arguments)
@@ -143,23 +149,6 @@ def template() -> dict[str, Any]:
     }
     job["spec"]["lifecycle"] = {"gracePeriodSeconds": 30, "backoffSeconds": 1}
     return job
-
-
-def undisturbed(bench: Bench, code: str) -> list[dict[str, Any]]:
-    """Rows of the run that nothing disturbs; run once for each state of the code."""
-    kept = BUILD / f"undisturbed-{code}.json"
-    if kept.exists():
-        rows = json.loads(kept.read_text())
-        assert isinstance(rows, list)
-        return rows
-    name = bench.start(bench.job("undisturbed"))
-    job = follow(bench.cluster, name, 600, has_ended)
-    if not is_true(job, "Complete"):
-        raise CheckFailed(describe(job))
-    rows = metric_rows(output_directory(bench.cluster, job))
-    kept.write_text(json.dumps(rows))
-    bench.clear(name)
-    return rows
 
 
 def attempt(bench: Bench, scenario: Scenario, code: str) -> Result:

@@ -4,8 +4,7 @@ import signal
 import time
 
 from bench import Bench, never_two_drivers, signal_driver
-from following import Timeline
-from installation import RELEASE
+from following import Timeline, told
 from lab_cluster import SYSTEM_NAMESPACE, CheckFailed, Manifest
 
 BREAK_AT = 25
@@ -42,7 +41,7 @@ def driver(bench: Bench, name: str) -> str:
         job = bench.completes(name, timeline)
     if _cluster_of(job) != _cluster_of(before):
         raise CheckFailed("a healthy cluster was thrown away")
-    return _told(job, timeline, "the same cluster")
+    return told(job, timeline, "the same cluster")
 
 
 def operator(bench: Bench, name: str) -> str:
@@ -56,7 +55,7 @@ def operator(bench: Bench, name: str) -> str:
         job = bench.completes(name, timeline)
     if job["status"]["attempt"]["number"] != 1:
         raise CheckFailed(f"attempt {job['status']['attempt']['number']} after a new operator")
-    return _told(job, timeline, "one attempt")
+    return told(job, timeline, "one attempt")
 
 
 def operator_while_starting(bench: Bench, name: str) -> str:
@@ -71,7 +70,7 @@ def operator_while_starting(bench: Bench, name: str) -> str:
         job = bench.completes(name, timeline)
     if job["status"]["attempt"]["number"] != 1:
         raise CheckFailed(f"attempt {job['status']['attempt']['number']}")
-    return _told(job, timeline, "one attempt")
+    return told(job, timeline, "one attempt")
 
 
 def kuberay(bench: Bench, name: str) -> str:
@@ -83,19 +82,7 @@ def kuberay(bench: Bench, name: str) -> str:
     time.sleep(10)
     bench.cluster.verb("restart", "kuberay")
     job = bench.completes(name, timeline)
-    return _told(job, timeline, "KubeRay back after 10 s")
-
-
-def upgrade(bench: Bench, name: str) -> str:
-    """The chart is upgraded in the midst of a run: the job is adopted, not submitted again."""
-    timeline = Timeline()
-    bench.start(bench.job(name))
-    bench.running(name, BREAK_AT, timeline)
-    options = ["-n", SYSTEM_NAMESPACE, "deployment", RELEASE, "--timeout=120s"]
-    with never_two_drivers():
-        bench.cluster.kubectl("rollout", "restart", *options[:-1])
-        job = bench.completes(name, timeline)
-    return _told(job, timeline, f"attempt {job['status']['attempt']['number']}")
+    return told(job, timeline, "KubeRay back after 10 s")
 
 
 def _killed_pod(
@@ -112,15 +99,8 @@ def _killed_pod(
     restarts = job["status"].get("restarts", 0)
     if bool(restarts) != is_counted:
         raise CheckFailed(f"restarts is {restarts}; preemptions {job['status']['preemptions']}")
-    return _told(job, timeline, f"restarts {restarts}")
+    return told(job, timeline, f"restarts {restarts}")
 
 
 def _cluster_of(job: Manifest) -> str:
     return str(job["status"]["attempt"]["rayClusterName"])
-
-
-def _told(job: Manifest, timeline: Timeline, more: str) -> str:
-    attempt = job["status"]["attempt"]
-    resumed = attempt.get("resumedFromStep")
-    words = [f"attempt {attempt['number']}", *([f"resumed from step {resumed}"] if resumed else [])]
-    return ", ".join([*words, more, " > ".join(timeline.phases)])

@@ -108,8 +108,25 @@ def time_to_live(bench: Bench, name: str) -> str:
     return "job gone, claim there"
 
 
+def head_kept(bench: Bench, name: str) -> str:
+    """cleanup DeleteWorkers: the head stays, its log can be read; then the job is deleted."""
+    lifecycle = {"cleanup": {"onSuccess": "DeleteWorkers"}}
+    bench.start(bench.job(name, training={"maxSteps": 5}, lifecycle=lifecycle))
+    follow(bench.cluster, name, 300, lambda seen: is_true(seen, "Complete"))
+    wait_for("workers to go", 60, lambda: not bench.pods(name, "worker"))
+    time.sleep(10)  # longer than a check, and than KubeRay takes to bring a worker back
+    if not bench.pods(name, "head") or bench.pods(name, "worker"):
+        raise CheckFailed(
+            f"left are the pods {[pod['metadata']['name'] for pod in _pods(bench, name)]}"
+        )
+    if not bench.cluster.rlhf("logs", name).strip():
+        raise CheckFailed("rlhf logs printed nothing while the head was kept")
+    return f"the head alone stayed; deleted: {_deleted(bench, name)}"
+
+
 def runtime_edited(bench: Bench, name: str) -> str:
     """The runtime is edited mid-run, then a retry: the job keeps its snapshot."""
+    bench.undisturbed()  # not with the edited runtime
     bench.start(bench.job(name))
     bench.running(name, 5)
     runtime = bench.cluster.kubectl("get", "clusterrlhfruntime", "e2e", "-o", "json")

@@ -27,6 +27,28 @@ def missing_claim(bench: Bench, name: str) -> str:
     return said
 
 
+def unmountable_claim(bench: Bench, name: str) -> str:
+    """An output claim that is there and cannot be mounted."""
+    claim = f"{name}-output"
+    size = {"storage": "1Gi"}
+    common = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
+    folder = {"path": "/not-there", "type": "Directory"}
+    bench.cluster.apply(
+        _object("PersistentVolume", name, {**common, "capacity": size, "hostPath": folder})
+    )
+    bound = {**common, "volumeName": name, "resources": {"requests": size}}
+    bench.cluster.apply(_object("PersistentVolumeClaim", claim, bound))
+    lifecycle = {"startupTimeoutSeconds": 45}
+    try:
+        bench.start(bench.job(name, storage={"output": {"claimName": claim}}, lifecycle=lifecycle))
+        said = bench.says(name, "ClusterReady", "False", "FailedMount", "/not-there", seconds=60)
+        bench.says(name, "Failed", "True", "FailedMount", seconds=180)
+        _no_pods(bench, name)
+    finally:
+        bench.cluster.kubectl("delete", "pv", name, "--wait=false")
+    return said
+
+
 def memory_limit(bench: Bench, name: str) -> str:
     """A memory limit that the worker does not fit into."""
     resources = {"requests": {"memory": "300Mi"}, "limits": {"memory": "600Mi"}}
@@ -116,6 +138,10 @@ def _code(bench: Bench, name: str, text: str) -> None:
         "data": {"reward.py": text},
     }
     bench.cluster.apply(manifest)
+
+
+def _object(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
 def _with_function(bench: Bench, name: str) -> dict[str, Any]:

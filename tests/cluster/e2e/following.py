@@ -12,7 +12,7 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Sight:
-    """What the status said at one moment. `seconds` counts from when the following began."""
+    """What the status said at one moment. `seconds` counts from when the timeline began."""
 
     seconds: float
     phase: str
@@ -26,6 +26,9 @@ class Timeline:
     """Everything seen of one job, changes only."""
 
     sights: list[Sight] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+    versions: set[str] = field(default_factory=set)
+    """Every version of the object that was seen; each write makes one."""
 
     def add(self, sight: Sight) -> None:
         """Keeps a sight that says something new."""
@@ -78,7 +81,8 @@ def follow(
         job = cluster.get("rlhfjob", name)
         if job is None:
             raise CheckFailed(f"rlhfjob {name} is gone")
-        kept.add(_sight(job, time.monotonic() - started))
+        kept.versions.add(job["metadata"]["resourceVersion"])
+        kept.add(_sight(job, time.monotonic() - kept.began))
         if until(job):
             return job
         if time.monotonic() - started > seconds:
@@ -96,6 +100,14 @@ def describe(job: Manifest) -> str:
     conditions = job.get("status", {}).get("conditions", [])
     said = [f"{c['type']}={c['status']}/{c['reason']}: {c.get('message', '')}" for c in conditions]
     return f"phase {job.get('status', {}).get('phase')}; " + "; ".join(said)
+
+
+def told(job: Manifest, timeline: Timeline, more: str) -> str:
+    """What a status said on the way to its end, in one line."""
+    attempt = job["status"]["attempt"]
+    resumed = attempt.get("resumedFromStep")
+    words = [f"attempt {attempt['number']}", *([f"resumed from step {resumed}"] if resumed else [])]
+    return ", ".join([*words, more, " > ".join(timeline.phases)])
 
 
 def _sight(job: Manifest, seconds: float) -> Sight:

@@ -9,6 +9,7 @@ from lab_cluster import REGISTRY, SYSTEM_NAMESPACE, CheckFailed, LabCluster
 
 RELEASE = "rlhf-operator"
 RUNTIME = "e2e"
+CHART = str(Path(__file__).resolve().parents[3] / "helm" / RELEASE)
 
 
 def operator_image(root: Path) -> str:
@@ -39,9 +40,8 @@ def install_operator(cluster: LabCluster, root: Path, runtime: dict[str, Any]) -
             },
         },
     }
-    chart = str(root / "helm" / "rlhf-operator")
     options = ["--namespace", SYSTEM_NAMESPACE, "--create-namespace", "--wait", "--timeout=100s"]
-    command = ["upgrade", "--install", RELEASE, chart, *options, "-f", "-"]
+    command = ["upgrade", "--install", RELEASE, CHART, *options, "-f", "-"]
     try:
         cluster.helm(*command, stdin=json.dumps(values))
     except CheckFailed as fault:

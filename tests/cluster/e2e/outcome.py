@@ -8,6 +8,10 @@ from following import Timeline, is_true
 from lab_cluster import CheckFailed, LabCluster, Manifest, wait_for
 
 CHILD_KINDS = ("pods", "rayclusters.ray.io", "services", "secrets", "networkpolicies", "jobs")
+STATUS_SECONDS = 10
+"""Between two writes of the status that say no transition: the operator's default."""
+TRANSITION_WRITES = 20
+"""Other writes of an undisturbed run: creation, finalizer, changes of conditions."""
 KEPT_SECRETS = ("kubernetes.io/service-account-token", "helm.sh/release.v1")
 
 
@@ -87,6 +91,9 @@ def check_status_moved(timeline: Timeline, job: Manifest) -> None:
         raise CheckFailed("the status showed no reward while the job ran")
     if not is_true(job, "Complete"):
         raise CheckFailed("Complete is not True")
+    seconds = timeline.sights[-1].seconds
+    if len(timeline.versions) > TRANSITION_WRITES + seconds / STATUS_SECONDS:
+        raise CheckFailed(f"{len(timeline.versions)} writes of the object in {seconds:.0f} s")
 
 
 def check_no_traceback(log: str) -> None:

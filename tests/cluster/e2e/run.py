@@ -118,7 +118,10 @@ def check_finished(
         raise CheckFailed("rlhf metrics --plot drew nothing after the job had ended")
     check_nothing_left(cluster, name)
     check_no_traceback(operator_log(cluster))
-    say(f"phases {' > '.join(timeline.phases)}; {len(timeline.steps_seen)} steps seen")
+    say(
+        f"phases {' > '.join(timeline.phases)}; {len(timeline.steps_seen)} steps seen, "
+        f"{len(timeline.versions)} versions of the object"
+    )
     say("all checks hold")
 
 

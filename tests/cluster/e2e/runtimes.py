@@ -43,6 +43,7 @@ def host_runtime(root: Path, scratch: Path) -> Spec:
         "worker": _worker(overrides),
         "env": [
             {"name": "PATH", "value": f"{sys.prefix}/bin:/usr/bin:/bin"},
+            {"name": "PYTHONPATH", "value": f"{root}:{root}/operator"},
             {"name": "HOME", "value": "/tmp"},
             {"name": "OMP_NUM_THREADS", "value": "1"},
             {"name": "PYTHONDONTWRITEBYTECODE", "value": "1"},
