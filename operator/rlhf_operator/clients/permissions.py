@@ -112,11 +112,4 @@ PERMISSIONS: tuple[Permission, ...] = (
         "Namespace",
         "say transitions; read why KubeRay or the scheduler refused a child",
     ),
-    Permission(
-        "apiextensions.k8s.io",
-        ("customresourcedefinitions",),
-        ("list", "watch"),
-        "Cluster",
-        "begin to watch RayClusters when KubeRay is installed later",
-    ),
 )
