@@ -72,6 +72,8 @@ def test_an_eight_by_eight_job_is_split_over_two_worker_groups(lab: Any) -> None
     assert cluster["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team-a"
     container = groups[0]["template"]["spec"]["containers"][0]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "8"
+    tolerations = groups[0]["template"]["spec"]["tolerations"]
+    assert {"key": "nvidia.com/gpu", "operator": "Exists"} in tolerations
     lab.wait("ready", lambda: lab.condition("split", "ClusterReady")[0] == "True", 90)
     status = lab.job("split")["status"]
     assert status["devices"] == 64

@@ -110,9 +110,9 @@ def bare_path(bench: Bench, name: str) -> str:
 
 
 def unschedulable(bench: Bench, name: str) -> str:
-    """A node selector that no node has."""
+    """A node selector that no node has: tried again, for room may come, then given up."""
     group = {"name": "all", "podOverrides": {"nodeSelector": {"disk": "golden"}}}
-    lifecycle = {"startupTimeoutSeconds": 60}
+    lifecycle = {"startupTimeoutSeconds": 30, "backoffLimit": 1}
     bench.start(bench.job(name, cluster={"groups": [group]}, lifecycle=lifecycle))
     said = bench.says(name, "ClusterReady", "False", "Unschedulable", seconds=60)
     bench.says(name, "Failed", "True", seconds=180)
