@@ -2,21 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, get_args
 
 from openrlhf_core.spec.status import Condition, ConditionType, JobPhase
 
-TYPES: tuple[ConditionType, ...] = (
-    "Validated",
-    "Queued",
-    "ClusterReady",
-    "Running",
-    "Stalled",
-    "Suspended",
-    "CheckpointAvailable",
-    "Complete",
-    "Failed",
-)
+TYPES: tuple[ConditionType, ...] = get_args(ConditionType)
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 

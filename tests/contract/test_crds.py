@@ -10,6 +10,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from manifest_cases import BASE, MALFORMED, spoilt
 
 from openrlhf_core.spec.base import SpecModel
 from openrlhf_core.spec.job import RLHFJob
@@ -17,14 +18,10 @@ from openrlhf_core.spec.rules import RULES, rules_of
 from openrlhf_core.spec.sources import ALLOWED, parse_source, source_rule
 from openrlhf_core.spec.spec_tree import instances
 from openrlhf_core.spec.validate import judge_document
-from openrlhf_core.spec.yaml_reader import read_yaml
 from rlhf_operator.codegen.crd import KINDS, definition, file_name, render
 
 ROOT = Path(__file__).parents[2]
 CRDS = ROOT / "crds"
-MANIFESTS = ROOT / "tests" / "manifests"
-BASE = read_yaml((MANIFESTS / "base.yaml").read_bytes()).documents[0].data
-MALFORMED = read_yaml((MANIFESTS / "malformed.yaml").read_bytes()).documents[0].data
 MAX_BYTES = 200_000
 PRESERVE = "x-kubernetes-preserve-unknown-fields"
 INT_OR_STRING = "x-kubernetes-int-or-string"
@@ -168,23 +165,6 @@ def test_python_and_cel_agree_on_every_manifest_that_only_a_rule_refuses():
             judged += 1
             assert disagreements(model) == [], case
     assert judged > 25
-
-
-def spoilt(case: dict[str, Any]) -> dict[str, Any]:
-    manifest = yaml.safe_load(yaml.safe_dump(BASE))
-    for path, value in case.get("set", {}).items():
-        *parents, last = path.split(".")
-        holder(manifest, parents)[last] = value
-    for path in case.get("remove", []):
-        *parents, last = path.split(".")
-        del holder(manifest, parents)[last]
-    return manifest
-
-
-def holder(manifest: dict[str, Any], parents: list[str]) -> dict[str, Any]:
-    for name in parents:
-        manifest = manifest.setdefault(name, {})
-    return manifest
 
 
 ROLES = st.lists(st.sampled_from(["Policy", "Reference", "Rollout"]), min_size=1, unique=True)

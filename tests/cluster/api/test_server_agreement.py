@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
+from manifest_cases import BASE, MALFORMED, spoilt
 
 from openrlhf_core.spec.validate import judge_document
 from openrlhf_core.spec.yaml_reader import read_yaml
@@ -14,9 +15,6 @@ from openrlhf_core.spec.yaml_reader import read_yaml
 pytestmark = pytest.mark.cluster
 
 ROOT = Path(__file__).parents[3]
-MANIFESTS = ROOT / "tests" / "manifests"
-BASE = read_yaml((MANIFESTS / "base.yaml").read_bytes()).documents[0].data
-MALFORMED = read_yaml((MANIFESTS / "malformed.yaml").read_bytes()).documents[0].data
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 JOBS = ("openrlhf.io", "v1alpha1", "default", "rlhfjobs")
 
@@ -36,23 +34,6 @@ def refusal(objects: client.CustomObjectsApi, manifest: dict[str, Any]) -> str:
         assert error.status in (400, 422), error
         return str(error.body)
     return ""
-
-
-def spoilt(case: dict[str, Any]) -> dict[str, Any]:
-    manifest = copy.deepcopy(BASE)
-    for path, value in case.get("set", {}).items():
-        *parents, last = path.split(".")
-        holder(manifest, parents)[last] = value
-    for path in case.get("remove", []):
-        *parents, last = path.split(".")
-        del holder(manifest, parents)[last]
-    return manifest
-
-
-def holder(manifest: dict[str, Any], parents: list[str]) -> dict[str, Any]:
-    for name in parents:
-        manifest = manifest.setdefault(name, {})
-    return manifest
 
 
 def test_the_server_accepts_the_base(objects):

@@ -8,32 +8,10 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from manifest_cases import BASE, FOLDER, MALFORMED, spoilt
 
 from openrlhf_core.spec.validate import judge_content, judge_document, read_manifests
-from openrlhf_core.spec.yaml_reader import path_text, read_yaml
-
-MANIFESTS = Path(__file__).parents[3] / "manifests"
-BASE: dict[str, Any] = read_yaml((MANIFESTS / "base.yaml").read_bytes()).documents[0].data
-MALFORMED: list[dict[str, Any]] = (
-    read_yaml((MANIFESTS / "malformed.yaml").read_bytes()).documents[0].data
-)
-
-
-def spoilt(case: dict[str, Any]) -> dict[str, Any]:
-    manifest = copy.deepcopy(BASE)
-    for path, value in case.get("set", {}).items():
-        *parents, last = path.split(".")
-        holder(manifest, parents)[last] = value
-    for path in case.get("remove", []):
-        *parents, last = path.split(".")
-        del holder(manifest, parents)[last]
-    return manifest
-
-
-def holder(manifest: dict[str, Any], parents: list[str]) -> dict[str, Any]:
-    for name in parents:
-        manifest = manifest.setdefault(name, {})
-    return manifest
+from openrlhf_core.spec.yaml_reader import path_text
 
 
 def fields_of(data: Any) -> list[str]:
@@ -61,7 +39,7 @@ def test_a_malformed_manifest_is_refused_at_its_field_and_nowhere_else(case):
 
 
 def test_every_problem_is_found_at_once_with_its_line():
-    text = (MANIFESTS / "base.yaml").read_text()
+    text = (FOLDER / "base.yaml").read_text()
     for good, bad in [
         ("name: demo", "name: Demo"),
         ("groupSize: 8", "groupSize: '8'"),
@@ -143,7 +121,7 @@ def test_a_file_without_our_kinds_is_a_problem(text):
 
 def test_other_kinds_beside_a_job_are_passed_over():
     other = "apiVersion: v1\nkind: ConfigMap\ndata: {a: 1}\n---\n"
-    text = other + (MANIFESTS / "base.yaml").read_text()
+    text = other + (FOLDER / "base.yaml").read_text()
     found = judge_content(text.encode(), "f.yaml")
     assert found.problems == ()
     assert [job.metadata.name for job in found.jobs] == ["demo"]
@@ -160,7 +138,7 @@ def test_a_document_that_is_no_object_is_a_problem(text):
 
 
 def test_duplicate_keys_keep_the_object_from_being_used():
-    text = (MANIFESTS / "base.yaml").read_text() + "kind: RLHFJob\n"
+    text = (FOLDER / "base.yaml").read_text() + "kind: RLHFJob\n"
     found = judge_content(text.encode(), "f.yaml")
     assert [problem.field for problem in found.problems] == ["kind"]
     assert found.objects == ()
