@@ -176,7 +176,7 @@ def never_two_drivers() -> Iterator[None]:
     stop = threading.Event()
 
     def watch() -> None:
-        while not stop.wait(0.2):
+        while not stop.wait(0.4):
             alive = driver_processes()
             if len(alive) > 1:
                 seen.append("; ".join(alive.values()))

@@ -1,7 +1,7 @@
 """Breaks jobs in every way we know, on the real node: `make faults` (FAULTS_ARGS='--only driver').
 
-Results are kept in build/e2e/faults.json as they come. When every scenario has one, docs/faults.md
-is written: what was broken, what the status said, how long it took, on which day. With --resume
+Results are kept in build/e2e/faults.json as they come, and docs/faults.md is written from them:
+what was broken, what the status said, how long it took, on which day. With --resume
 only scenarios without a good result of this code are run, with --missing those without a good one
 at all; with --budget no new one is begun after so many seconds.
 """
@@ -122,8 +122,7 @@ def main(arguments: list[str]) -> int:
             results.append(attempt(bench, scenario, code))
             kept[scenario.name] = results[-1]
             write_results(kept)
-    if all(scenario.name in kept for scenario in SCENARIOS):
-        TABLE.write_text(table(kept))
+    TABLE.write_text(table(kept))
     return 0 if all(result.is_held for result in results) else 1
 
 
@@ -184,9 +183,11 @@ def write_results(results: dict[str, Result]) -> None:
     RESULTS.write_text(json.dumps([asdict(result) for result in results.values()], indent=1))
 
 
-def row(scenario: Scenario, result: Result) -> list[str]:
-    """The cells of a result."""
+def row(scenario: Scenario, result: Result | None) -> list[str]:
+    """The cells of a result, or of one that is still to come."""
     what = " ".join((scenario.act.__doc__ or "").split())
+    if result is None:
+        return [f"{scenario.name} ({scenario.numbers})", what, "not run yet", "", "", ""]
     said = " ".join(result.said.split()).replace("|", "\\|")[:400]
     held = "holds" if result.is_held else "**fails**"
     name = f"{scenario.name} ({scenario.numbers})"
@@ -201,7 +202,7 @@ def table(results: dict[str, Result]) -> str:
         passed=sum(result.is_held for result in results.values()),
         total=len(SCENARIOS),
     )
-    rows = [row(scenario, results[scenario.name]) for scenario in SCENARIOS]
+    rows = [row(scenario, results.get(scenario.name)) for scenario in SCENARIOS]
     return header + "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
 
 

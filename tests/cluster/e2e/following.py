@@ -7,7 +7,7 @@ from typing import Any
 
 from lab_cluster import CheckFailed, LabCluster, Manifest
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,11 @@ def leftovers(cluster: LabCluster, name: str) -> list[str]:
                 found.append(f"{kind}/{item['metadata']['name']}")
     jobs = {name, *(item["metadata"]["name"] for item in cluster.listed("rlhfjobs"))}
     kept = {"kube-root-ca.crt", *(f"{job}-config" for job in jobs)}
-    maps = [item["metadata"]["name"] for item in cluster.listed("configmaps")]
+    maps = [
+        item["metadata"]["name"]
+        for item in cluster.listed("configmaps")
+        if not any(owner["name"] in jobs for owner in item["metadata"].get("ownerReferences", []))
+    ]
     return found + [f"configmaps/{item}" for item in maps if item not in kept]
 
 

@@ -10,19 +10,24 @@ import json
 import sys
 import time
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
-from following import Timeline, describe, follow, has_ended, is_true, step_of
+from following import Timeline, condition, describe, follow, has_ended, is_true, step_of
 from installation import install_operator, operator_log
 from lab_cluster import REGISTRY, CheckFailed, LabCluster, Manifest, lab_cluster
 from outcome import check_no_traceback, check_nothing_left, check_output, check_status_moved
 from runtimes import host_runtime, image_runtime
 
+from rlhf_operator.commands.carry import bare_sources
+
 ROOT = Path(__file__).resolve().parents[3]
 BUILD = ROOT / "build" / "e2e"
 QUICKSTART = ROOT / "examples" / "quickstart-grpo.yaml"
 QUICKSTART_STEPS = 300
+PATIENCE_SECONDS = 30
+"""How long a job may be refused for want of what its manifest names: that may be on its way."""
 TRAINER_IMAGE = f"{REGISTRY}/rlhf-trainer-cpu:e2e"
 
 
@@ -38,8 +43,7 @@ def main(arguments: list[str]) -> int:
     try:
         with lab_cluster(options.lab, keep=options.keep) as cluster:
             prepare(cluster, images=options.images)
-            documents = read_documents(options.manifest)
-            run(cluster, documents, options.timeout, is_quickstart=options.manifest is None)
+            run(cluster, options.manifest, options.timeout)
     except CheckFailed as fault:
         sys.stderr.write(f"e2e failed: {fault}\n")
         return 1
@@ -67,18 +71,16 @@ def read_documents(manifest: Path | None) -> list[Manifest]:
     return documents
 
 
-def run(
-    cluster: LabCluster, documents: list[Manifest], timeout: float, *, is_quickstart: bool
-) -> None:
+def run(cluster: LabCluster, manifest: Path | None, timeout: float) -> None:
     """Applies, follows, checks."""
+    documents = read_documents(manifest)
     job = next(document for document in documents if document["kind"] == "RLHFJob")
     name = job["metadata"]["name"]
     cluster.kubectl("delete", "rlhfjob", name, "--ignore-not-found", "--timeout=120s")
-    for document in documents:
-        cluster.apply(document)
+    apply(cluster, manifest, documents)
     started, timeline = time.monotonic(), Timeline()
     try:
-        follow(cluster, name, timeout, lambda seen: step_of(seen) >= 2 or has_ended(seen), timeline)
+        follow(cluster, name, timeout, is_on_its_way, timeline)
         say(f"first progress after {time.monotonic() - started:.0f} s")
         check_commands_while_running(cluster, name)
         final = follow(cluster, name, timeout, has_ended, timeline)
@@ -87,7 +89,27 @@ def run(
         keep(cluster, name, timeline)
     if not is_true(final, "Complete"):
         raise CheckFailed(describe(final))
-    check_finished(cluster, name, final, timeline, is_quickstart=is_quickstart)
+    check_finished(cluster, name, final, timeline, is_quickstart=manifest is None)
+
+
+def apply(cluster: LabCluster, manifest: Path | None, documents: list[Manifest]) -> None:
+    """With kubectl; a job with code or data beside its manifest as its author would submit it."""
+    jobs = [document for document in documents if document["kind"] == "RLHFJob"]
+    if manifest is not None and any(bare_sources(job["spec"]["training"]) for job in jobs):
+        cluster.rlhf("submit", "--yes", str(manifest))
+        return
+    for document in documents:
+        cluster.apply(document)
+
+
+def is_on_its_way(job: Manifest) -> bool:
+    """Whether it makes steps or has ended. CheckFailed when it stays refused."""
+    validated = condition(job, "Validated")
+    if validated.get("status") == "False":
+        since = datetime.fromisoformat(validated["lastTransitionTime"])
+        if (datetime.now(UTC) - since).total_seconds() > PATIENCE_SECONDS:
+            raise CheckFailed(describe(job))
+    return step_of(job) >= 2 or has_ended(job)
 
 
 def check_commands_while_running(cluster: LabCluster, name: str) -> None:
