@@ -55,6 +55,7 @@ class Scenario:
 SCENARIOS = (
     Scenario("head-pod", "6", faults_killed.head_pod),
     Scenario("worker-pod", "7", faults_killed.worker_pod),
+    Scenario("worker-killed", "7", faults_killed.worker_killed),
     Scenario("driver", "5", faults_killed.driver),
     Scenario("operator", "2, 28", faults_killed.operator),
     Scenario("operator-start", "2", faults_killed.operator_while_starting),

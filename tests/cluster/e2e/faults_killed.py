@@ -17,8 +17,22 @@ def head_pod(bench: Bench, name: str) -> str:
 
 
 def worker_pod(bench: Bench, name: str) -> str:
-    """A worker pod is deleted by force."""
-    return _killed_pod(bench, name, "worker", "--force", "--grace-period=0")
+    """A worker pod is deleted by force; its kubelet still runs the stop hook for two seconds."""
+    return _killed_pod(bench, name, "worker", "--force", "--grace-period=0", is_counted=None)
+
+
+def worker_killed(bench: Bench, name: str) -> str:
+    """Every process of a worker pod gets SIGKILL, as in a crash: no stop hook runs."""
+    timeline = Timeline()
+    bench.start(bench.job(name))
+    bench.running(name, BREAK_AT, timeline)
+    with never_two_drivers():
+        inside = ["-c", "ray", "--", "bash", "-c", "kill -9 -1"]
+        bench.cluster.kubectl("exec", bench.pods(name, "worker")[0], *inside, check=False)
+        job = bench.completes(name, timeline)
+    if job["status"]["restarts"] != 1:
+        raise CheckFailed(f"restarts is {job['status']['restarts']}")
+    return told(job, timeline, f"{job['status']['failures'][-1]['reason']}")
 
 
 def gentle_delete(bench: Bench, name: str) -> str:
@@ -86,7 +100,7 @@ def kuberay(bench: Bench, name: str) -> str:
 
 
 def _killed_pod(
-    bench: Bench, name: str, node_type: str, *options: str, is_counted: bool = True
+    bench: Bench, name: str, node_type: str, *options: str, is_counted: bool | None = True
 ) -> str:
     timeline = Timeline()
     bench.start(bench.job(name))
@@ -96,10 +110,11 @@ def _killed_pod(
         job = bench.completes(name, timeline)
     if job["status"]["attempt"]["number"] < 2:
         raise CheckFailed("the status shows no second attempt")
-    restarts = job["status"].get("restarts", 0)
-    if bool(restarts) != is_counted:
-        raise CheckFailed(f"restarts is {restarts}; preemptions {job['status']['preemptions']}")
-    return told(job, timeline, f"restarts {restarts}")
+    restarts, preemptions = job["status"]["restarts"], job["status"]["preemptions"]
+    counts = f"restarts {restarts}, preemptions {preemptions}"
+    if restarts + preemptions != 1 or is_counted not in (None, bool(restarts)):
+        raise CheckFailed(counts)
+    return told(job, timeline, counts)
 
 
 def _cluster_of(job: Manifest) -> str:

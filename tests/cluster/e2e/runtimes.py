@@ -12,6 +12,10 @@ HOST_IMAGE = "docker.io/lab/host:1"
 HOST_FILES = ("/etc/ld.so.cache", "/etc/nsswitch.conf", "/etc/ssl", "/etc/alternatives")
 """Single entries of /etc: all of it, read-only, would leave no place to mount /etc/rlhf at."""
 
+VLLM_CACHE = "/vllm-cache"
+"""What vLLM finds out about a model's class by importing it in a process of its own: 20 s of CPU
+at every start where nothing keeps it."""
+
 PASSWD = "rlhf:x:1000:1000:rlhf:/tmp:/bin/bash\n"
 GROUP = "rlhf:x:1000:\n"
 
@@ -24,6 +28,8 @@ def host_runtime(root: Path, scratch: Path) -> Spec:
     scratch.mkdir(parents=True, exist_ok=True)
     (scratch / "passwd").write_text(PASSWD)
     (scratch / "group").write_text(GROUP)
+    (scratch / "vllm").mkdir(exist_ok=True)
+    (scratch / "vllm").chmod(0o777)
     folders = {"/usr": "/usr", **{path: path for path in _python_folders(root)}}
     files = {path: path for path in HOST_FILES if Path(path).exists()}
     files |= {f"/etc/{name}": str(scratch / name) for name in ("passwd", "group")}
@@ -32,11 +38,13 @@ def host_runtime(root: Path, scratch: Path) -> Spec:
         "volumes": [
             {"name": f"host-{index}", "hostPath": {"path": source}}
             for index, source in enumerate(shared.values())
-        ],
+        ]
+        + [{"name": "vllm", "hostPath": {"path": str(scratch / "vllm")}}],
         "volumeMounts": [
             {"name": f"host-{index}", "mountPath": target, "readOnly": True}
             for index, target in enumerate(shared)
-        ],
+        ]
+        + [{"name": "vllm", "mountPath": VLLM_CACHE}],
     }
     return _small_runtime(HOST_IMAGE) | {
         "head": {"resources": _resources("100m", "1Gi", "4Gi"), "podOverrides": overrides},
@@ -45,6 +53,7 @@ def host_runtime(root: Path, scratch: Path) -> Spec:
             {"name": "PATH", "value": f"{sys.prefix}/bin:/usr/bin:/bin"},
             {"name": "PYTHONPATH", "value": f"{root}:{root}/operator"},
             {"name": "HOME", "value": "/tmp"},
+            {"name": "VLLM_CACHE_ROOT", "value": VLLM_CACHE},
             {"name": "OMP_NUM_THREADS", "value": "1"},
             {"name": "PYTHONDONTWRITEBYTECODE", "value": "1"},
         ],
