@@ -50,6 +50,10 @@ def figures(run: Run) -> dict[str, Any]:
     steps, thousands = run.num_steps, run.num_tokens / 1000
     cpu = run.interval.total_cpu
     names = [name for name in PHASES if any(name in row for row in run.rows)]
+    by_process = {kind: seconds / steps for kind, seconds in run.interval.cpu_seconds.items()}
+    if run.side == "trl":  # one process: what it tells about itself
+        by_process["generation"] = sum(row["cpu/rollout"] for row in run.rows) / steps
+        by_process["driver"] -= by_process["generation"]
     return {
         "side": run.side,
         "steps": steps,
@@ -57,7 +61,7 @@ def figures(run: Run) -> dict[str, Any]:
         "cpu_seconds_per_step": cpu / steps,
         "wall_seconds_per_step": run.interval.wall_seconds / steps,
         "cpu_seconds_per_1000_tokens": cpu / thousands,
-        "cpu_by_process_per_step": {k: v / steps for k, v in run.interval.cpu_seconds.items()},
+        "cpu_by_process_per_step": by_process,
         "wall_by_phase_per_step": {
             name: sum(row.get(name, 0.0) for row in run.rows) / steps for name in names
         },

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench_bound import least_seconds
+
 PHASE_NAMES = {
     "time/rollout": "generation",
     "time/reward": "reward",
@@ -22,6 +24,8 @@ def render(document: Mapping[str, Any]) -> str:
     ]
     cases = document["cases"]
     parts.append(comparison(cases))
+    if "operations_per_second" in machine:
+        parts.append(bound(cases, machine["operations_per_second"]))
     parts += [
         f"## Where our time goes: {name}\n\n{breakdown(case)}" for name, case in cases.items()
     ]
@@ -53,6 +57,36 @@ def comparison(cases: Mapping[str, Any]) -> str:
             )
         )
     return table(header, lines)
+
+
+def bound(cases: Mapping[str, Any], rate: float) -> str:
+    """What the matrix products alone take, which both sides do."""
+    header = (
+        "case", "least: generation", "least: update", "ours / least", "TRL / least",
+        "TRL: generation", "TRL: the rest",
+    )  # fmt: skip
+    lines = []
+    for name, case in cases.items():
+        generation, update = least_seconds(case, rate)
+        sides = case["summary"]["sides"]
+        ours, trl = (sides[side]["cpu_seconds_per_step"] for side in ("ours", "trl"))
+        runs = [run for run in case["runs"] if run["side"] == "trl"]
+        parts = means(runs, "cpu_by_process_per_step")
+        lines.append(
+            (
+                name,
+                f"{generation:.3f}",
+                f"{update:.3f}",
+                f"{ours / (generation + update):.1f}",
+                f"{trl / (generation + update):.1f}",
+                f"{parts['generation']:.3f}" if "generation" in parts else "",
+                f"{parts['driver']:.3f}",
+            )
+        )
+    return (
+        f"## Matrix products alone\n\nAt {rate / 1e9:.0f} GFLOP/s, as one thread multiplies large "
+        "float32 matrices here; CPU-s/step.\n\n" + table(header, lines)
+    )
 
 
 def breakdown(case: Mapping[str, Any]) -> str:

@@ -22,14 +22,15 @@ from bench_inputs import SEED
 
 
 class TimedTrainer(GRPOTrainer):  # type: ignore[misc]
-    """Adds up the wall seconds of generation and of whole training steps."""
+    """Adds up the wall and CPU seconds of generation."""
 
     seconds: dict[str, float] = defaultdict(float)  # noqa: RUF012 - one trainer a process
 
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
-        started = time.monotonic()
+        started, cpu_started = time.monotonic(), time.process_time()
         result = super()._generate_single_turn(*args, **kwargs)
         self.seconds["time/rollout"] += time.monotonic() - started
+        self.seconds["cpu/rollout"] += time.process_time() - cpu_started
         return result
 
 

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bench_bound import multiplication_rate
 from bench_cases import CASES, PROMPT_TOKENS, Case, Side
 from bench_inputs import write_inputs, write_run
 from bench_measure import Launch, measure
@@ -148,6 +149,8 @@ def environment(side: Side) -> Mapping[str, str]:
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TRL_EXPERIMENTAL_SILENCE": "1",
+        # Ray's workers would yield to everything else on the machine, and TRL does not.
+        "RAY_worker_niceness": "0",
     }
     return os.environ | offline | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
@@ -193,7 +196,12 @@ def cores() -> int:
 def machine() -> dict[str, Any]:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {"cores": cores(), "processor": models[0] if models else "unknown", "threads": 1}
+    return {
+        "cores": cores(),
+        "processor": models[0] if models else "unknown",
+        "threads": 1,
+        "operations_per_second": multiplication_rate(),
+    }
 
 
 def versions() -> dict[str, str]:

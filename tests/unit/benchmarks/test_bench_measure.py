@@ -88,7 +88,7 @@ def test_a_run_that_fails_after_its_last_row_is_no_result(tmp_path):
 
 def test_a_run_that_takes_too_long_is_ended(tmp_path):
     with pytest.raises(RuntimeError, match="step 2 did not come in time"):
-        measure(launch(tmp_path, "row(); time.sleep(60)", timeout_seconds=1.0), first=1, last=2)
+        measure(launch(tmp_path, "row(); time.sleep(60)", timeout_seconds=5.0), first=1, last=2)
 
 
 def test_a_file_that_is_not_there_yet_has_no_rows(tmp_path):

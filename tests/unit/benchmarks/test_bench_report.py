@@ -59,6 +59,13 @@ def test_figures_are_a_step_and_a_thousand_tokens():
     assert found["wall_by_phase_per_step"] == {"time/rollout": 0.25}
 
 
+def test_trl_tells_how_much_of_its_one_process_went_into_generation():
+    # 4 CPU-s in 2 steps, 0.3 of each in generation; "driver" is the whole process, "engine" none.
+    found = figures(make_run("trl", row={"cpu/rollout": 0.3}))
+    assert found["cpu_by_process_per_step"]["generation"] == pytest.approx(0.3)
+    assert found["cpu_by_process_per_step"]["driver"] == pytest.approx(0.2)
+
+
 def test_a_run_whose_reports_agree_passes():
     make_run().check(FORCED)
     make_run("trl", length=100).check(SKEWED)
