@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from following import Timeline, condition, describe, follow, has_ended, is_true, step_of
+from following import Timeline, brief, condition, describe, follow, has_ended, is_true, step_of
 from lab_cluster import CheckFailed, LabCluster, Manifest, wait_for
 from outcome import check_nothing_left, check_output, leftovers, metric_rows, output_directory
 
@@ -90,7 +90,7 @@ class Bench:
 
         job = follow(self.cluster, name, seconds, stands)
         found = condition(job, kind)
-        return f"{kind}={status} {found['reason']}: {found.get('message', '')}"[:300]
+        return brief(f"{kind}={status} {found['reason']}: {found.get('message', '')}")
 
     def pods(self, name: str, node_type: str) -> list[str]:
         """Names of the job's pods of a kind: head or worker."""

@@ -4,7 +4,7 @@ import signal
 from typing import Any
 
 from bench import Bench, signal_driver
-from following import condition, follow, has_ended
+from following import brief, condition, follow, has_ended
 from lab_cluster import CheckFailed, wait_for
 
 
@@ -66,7 +66,7 @@ def memory_limit(bench: Bench, name: str) -> str:
     if "OutOfMemory" not in told and "OOMKilled" not in told:
         raise CheckFailed(f"the condition does not name the memory: {told}")
     _no_pods(bench, name)
-    return told[:300]
+    return brief(told)
 
 
 def exit_two(bench: Bench, name: str) -> str:

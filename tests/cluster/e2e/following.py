@@ -95,6 +95,12 @@ def has_ended(job: Manifest) -> bool:
     return is_true(job, "Complete") or is_true(job, "Failed")
 
 
+def brief(text: str, head: int = 120, tail: int = 260) -> str:
+    """A message on one line, its middle left out: the head says what, the tail says why."""
+    line = " ".join(text.split())
+    return line if len(line) <= head + tail else f"{line[:head]} ... {line[-tail:]}"
+
+
 def describe(job: Manifest) -> str:
     """Phase and every condition that says something, in one line."""
     conditions = job.get("status", {}).get("conditions", [])
