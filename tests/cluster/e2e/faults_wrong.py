@@ -83,10 +83,10 @@ def exit_two(bench: Bench, name: str) -> str:
 
 def hang(bench: Bench, name: str) -> str:
     """A driver that hangs: Stalled, then a new attempt that completes."""
-    bench.start(bench.job(name, lifecycle={"progressDeadlineSeconds": 30, "backoffSeconds": 1}))
+    bench.start(bench.job(name, lifecycle={"progressDeadlineSeconds": 75, "backoffSeconds": 1}))
     bench.running(name, 15)
     signal_driver(signal.SIGSTOP)
-    said = bench.says(name, "Stalled", "True", seconds=120)
+    said = bench.says(name, "Stalled", "True", seconds=180)
     job = bench.completes(name)
     return f"{said}; then attempt {job['status']['attempt']['number']} completed"
 
