@@ -1,5 +1,6 @@
 """One attempt of a run, from its RunConfig to its exit code. Called by `rlhf run` and `drive`."""
 
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -13,13 +14,14 @@ from openrlhf_core.output import OutputClaim, claim_output
 from openrlhf_core.recipes.attempt import AttemptEnd, Controls, run_attempt
 from openrlhf_core.recipes.journal import MODEL_DIRECTORY
 from openrlhf_core.spec.errors import RetryableError, RunError, StopRequested
-from openrlhf_core.spec.progress import LAST_WORD
+from openrlhf_core.spec.progress import LAST_ERROR, LAST_WORD
 from openrlhf_core.spec.run_config import RunConfig
 from openrlhf_core.stop import StopFlag, stop_on_signals
 from openrlhf_core.surroundings import Surroundings
 from openrlhf_core.telemetry.console import DRIVER_LOG, captured_output
 from openrlhf_core.telemetry.display import open_display
 from openrlhf_core.telemetry.metrics_file import METRICS_FILE, read_rows
+from openrlhf_core.telemetry.progress import ProgressBoard
 from openrlhf_core.telemetry.summary import (
     Summary,
     SummaryStatus,
@@ -41,6 +43,8 @@ def drive(config: RunConfig, surroundings: Surroundings, terminal: TextIO) -> in
         claim = claim_output(output, config.training, surroundings.attempt, config.uid)
     except RunError as error:
         terminal.write(f"{error}\n")
+        if surroundings.attempt is not None:
+            terminal.write(last_words(None, error))
         return error.exit_code
     try:
         if claim.status == "finished":
@@ -74,9 +78,17 @@ def run_captured(
             Path(config.output) / DRIVER_LOG,
         )
     report(config, claim, AttemptReport(end, error, time.monotonic() - started), screen)
-    if surroundings.attempt is not None and end.board is not None:
-        screen.write(f"{LAST_WORD}{end.board.snapshot().model_dump_json(by_alias=True)}\n")
+    if surroundings.attempt is not None:
+        screen.write(last_words(end.board, error))
     return 0 if error is None else error.exit_code
+
+
+def last_words(board: ProgressBoard | None, error: RunError | None) -> str:
+    """What the operator reads in the log of a driver that has ended, each in a line."""
+    words = "" if error is None else f"{LAST_ERROR}{json.dumps(str(error))}\n"
+    if board is None:
+        return words
+    return f"{words}{LAST_WORD}{board.snapshot().model_dump_json(by_alias=True)}\n"
 
 
 def caught(run: Callable[[], None], log: Path) -> RunError | None:

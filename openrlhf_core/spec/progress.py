@@ -10,6 +10,9 @@ LAST_WORD = "rlhf-progress: "
 """Begins the line in which a driver on a cluster that ends prints its last Progress, as JSON: its
 server is gone by then, and the operator reads the log."""
 
+LAST_ERROR = "rlhf-error: "
+"""Begins the line in which such a driver says, as a JSON string, why it failed."""
+
 Phase = Literal[
     "starting", "rollout", "reward", "logprob", "train", "weight_sync", "checkpoint", "finished"
 ]

@@ -1,9 +1,11 @@
 """The driver's progress, pulled from the head pod with the job's token."""
 
+import json
+
 import aiohttp
 from pydantic import ValidationError
 
-from openrlhf_core.spec.progress import LAST_WORD, Progress
+from openrlhf_core.spec.progress import LAST_ERROR, LAST_WORD, Progress
 
 MAX_LINES = 15
 TIMEOUT = aiohttp.ClientTimeout(total=8, connect=3)
@@ -35,13 +37,24 @@ def parse_progress(text: str | bytes) -> Progress | None:
 
 
 def split_log(text: str) -> tuple[str, Progress | None]:
-    """The last lines that a driver printed for people, and its last Progress if it printed one.
+    """Why a driver failed, in its last lines or in its own words, and its last Progress.
 
-    split_log("boom\\nrlhf-progress: {...}\\n") == ("boom", Progress(...))
+    split_log('... starting Ray\nrlhf-error: "no GPU"\nrlhf-progress: {...}\n')
+    == ("no GPU", Progress(...))
     """
     lines = text.splitlines()
-    spoken = [line for line in lines if line.startswith(LAST_WORD)]
-    kept = [line.rstrip() for line in lines if line.strip() and not line.startswith(LAST_WORD)]
-    return "\n".join(kept[-MAX_LINES:]), parse_progress(
-        spoken[-1].removeprefix(LAST_WORD)
-    ) if spoken else None
+    words = [line.removeprefix(LAST_WORD) for line in lines if line.startswith(LAST_WORD)]
+    errors = [line.removeprefix(LAST_ERROR) for line in lines if line.startswith(LAST_ERROR)]
+    others = [line.rstrip() for line in lines if not line.startswith((LAST_WORD, LAST_ERROR))]
+    said = parse_error(errors[-1]) if errors else ""
+    last_lines = "\n".join([line for line in others if line][-MAX_LINES:])
+    return said or last_lines, parse_progress(words[-1]) if words else None
+
+
+def parse_error(text: str) -> str:
+    """The string that a JSON text holds; empty when it holds none, as when it was cut off."""
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return ""
+    return said if isinstance(said, str) else ""

@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from openrlhf_core.spec.progress import LAST_WORD
+from openrlhf_core.spec.progress import LAST_ERROR, LAST_WORD
 from rlhf_operator.clients.progress import get_progress, parse_progress, split_log
 
 
@@ -67,3 +67,13 @@ def test_the_last_word_is_taken_out_of_the_log(build: Any) -> None:
     assert progress is not None
     assert progress.step == 10
     assert split_log("only words") == ("only words", None)
+
+
+def test_a_drivers_own_words_are_preferred_to_its_last_lines() -> None:
+    text = f"plot\nfailed after step 3\n{LAST_ERROR}\"reward.py: no column\\n'label'\"\n"
+    assert split_log(text) == ("reward.py: no column\n'label'", None)
+
+
+def test_words_that_were_cut_off_leave_the_last_lines() -> None:
+    assert split_log(f'starting Ray\n{LAST_ERROR}"no col')[0] == "starting Ray"
+    assert split_log(f"starting Ray\n{LAST_ERROR}3")[0] == "starting Ray"

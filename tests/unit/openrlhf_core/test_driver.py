@@ -1,0 +1,19 @@
+"""The last words of a driver on a cluster, which its operator reads."""
+
+import json
+
+from openrlhf_core.driver import last_words
+from openrlhf_core.spec.errors import RetryableError
+from openrlhf_core.spec.progress import LAST_ERROR, LAST_WORD, Progress
+from openrlhf_core.telemetry.progress import ProgressBoard
+
+
+def test_why_it_failed_and_how_far_it_came_are_a_line_each() -> None:
+    board = ProgressBoard(2, 80, {}, None, 0)
+    error, word = last_words(board, RetryableError("rank 1 is lost\nits node is gone")).splitlines()
+    assert json.loads(error.removeprefix(LAST_ERROR)) == "rank 1 is lost\nits node is gone"
+    assert Progress.model_validate_json(word.removeprefix(LAST_WORD)).attempt == 2
+
+
+def test_a_driver_that_succeeded_before_it_had_a_board_says_nothing() -> None:
+    assert last_words(None, None) == ""
