@@ -36,7 +36,7 @@ HEADER = """\
 Written by `make faults`: real Kubernetes, KubeRay, Ray, vLLM, DeepSpeed; one machine of {cores}
 cores. Each job is the quickstart of {steps} steps with a checkpoint every 10; a job that completes
 after a fault has the metrics of the undisturbed run, bit for bit, at every step.
-{passed} of {total} hold.
+{passed} of {total} hold; {missing} were not run yet.
 
 | scenario (number in scenarios.md) | what is done | result | seconds | day | what the status said |
 |---|---|---|---|---|---|
@@ -202,6 +202,7 @@ def table(results: dict[str, Result]) -> str:
         steps=STEPS,
         passed=sum(result.is_held for result in results.values()),
         total=len(SCENARIOS),
+        missing=sum(scenario.name not in results for scenario in SCENARIOS),
     )
     rows = [row(scenario, results.get(scenario.name)) for scenario in SCENARIOS]
     return header + "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
