@@ -23,7 +23,6 @@ from openrlhf_core.engines.protocols import (
 from openrlhf_core.engines.rollout_environment import DeviceKind
 from openrlhf_core.engines.rollout_model import RolloutModel, read_rollout_model
 from openrlhf_core.engines.rollout_sleep import Memory, RolloutSleep
-from openrlhf_core.engines.vllm_cpu_norms import norm_priority
 from openrlhf_core.engines.weight_sync.backend import SyncBackend
 from openrlhf_core.engines.weight_sync.deadline import call_within, sync_failure
 from openrlhf_core.engines.weight_sync.receiver import WeightReceiver, make_receiver
@@ -193,11 +192,7 @@ def _load(directory: Path, model: RolloutModel, spec: RolloutSpec, settings: Eng
 
 def _device_arguments(spec: RolloutSpec, settings: EngineSettings) -> dict[str, Any]:
     if settings.device_kind == "CPU":
-        return {
-            "kv_cache_memory_bytes": spec.kv_cache_bytes,
-            "enforce_eager": True,
-            "ir_op_priority": norm_priority(),
-        }
+        return {"kv_cache_memory_bytes": spec.kv_cache_bytes, "enforce_eager": True}
     return {
         "gpu_memory_utilization": spec.memory_fraction,
         "enforce_eager": spec.enforce_eager,

@@ -24,7 +24,6 @@ from vllm.model_executor.model_loader.reload import (
 )
 
 from openrlhf_core.engines.protocols import SyncGroup, WeightInfo
-from openrlhf_core.engines.vllm_cpu_norms import register_cpu_norms
 from openrlhf_core.engines.weight_sync.buckets import Bucket, plan_buckets, unpack
 from openrlhf_core.engines.weight_sync.deadline import Deadline
 from openrlhf_core.engines.weight_sync.gloo_group import GlooGroup
@@ -151,8 +150,6 @@ def repack_embeddings(model: nn.Module) -> None:
 
 
 WeightTransferEngineFactory.register_engine("gloo", GlooWeightTransferEngine)
-# The priorities that name this provider reach workers of their own process too.
-register_cpu_norms()
 # At every sync vLLM warns that layers without weights of their own (rotary embeddings, a tied
 # lm_head) "failed to load weights"; _check_complete and the log-prob gap tell true failures.
 logging.getLogger(initialize_layerwise_reload.__module__).setLevel(logging.ERROR)

@@ -13,7 +13,6 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from openrlhf_core.models.rms_norm import replace_rms_norms
 from openrlhf_core.spec.errors import ConfigurationError
 
 Attention = Literal["Auto", "SDPA", "Eager", "FlashAttention2"]
@@ -52,8 +51,6 @@ def load_causal_lm(
     model = _read_weights(directory, dtype, attention, device_kind, trust_remote_code)
     _refuse_unusual_head(directory, model)
     remove_dropout(model)
-    if device_kind == "CPU" and dtype == "Float32":
-        replace_rms_norms(model)
     return model
 
 
