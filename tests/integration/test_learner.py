@@ -21,7 +21,7 @@ LAB = Path(__file__).with_name("learner_lab.py")
 STAGES = (0, 1, 2, 3)
 EVERY_STAGE_AND_FORMAT = [f"{s}-{d}" for s in STAGES for d in ("Float32", "BFloat16")]
 CHECKPOINTS = [f"zero-{s}{suffix}" for s in STAGES for suffix in ("", "-bfloat16")]
-SECONDS = 240
+SECONDS = 600
 ENVIRONMENT = {**os.environ, **learner_environment(Hardware("CPU", threads=1))}
 
 
