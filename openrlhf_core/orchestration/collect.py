@@ -11,16 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import ray
-from ray.exceptions import (
-    ActorDiedError,
-    ActorUnavailableError,
-    GetTimeoutError,
-    NodeDiedError,
-    OutOfMemoryError,
-    RayError,
-    RayTaskError,
-)
+from ray.exceptions import RayError, RayTaskError
 
+from openrlhf_core.orchestration.loss import describe_loss, first_line
 from openrlhf_core.spec.errors import RetryableError, RunError
 from openrlhf_core.stop import StopFlag
 
@@ -92,29 +85,3 @@ def run_error(worker: str, error: BaseException) -> RunError:
     if isinstance(error, RunError):
         return error
     return RetryableError(f"{worker} is lost: {describe_loss(error)}")
-
-
-def describe_loss(error: BaseException) -> str:
-    """Returns the cause of a lost worker in one line."""
-    if isinstance(error, OutOfMemoryError):
-        return "out of memory (killed by Ray's memory monitor)"
-    if isinstance(error, NodeDiedError):
-        return "its node is gone"
-    if isinstance(error, (ActorDiedError, ActorUnavailableError)):
-        text = str(error)
-        return "out of memory (SIGKILL)" if "OOM" in text else first_reason(text)
-    if isinstance(error, GetTimeoutError):
-        return "no answer in time"
-    return f"{type(error).__name__}: {first_line(error)}"
-
-
-def first_reason(text: str) -> str:
-    """Returns the line of an actor's death notice that gives the reason."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    reasons = [line for line in lines if "exit" in line.lower() or "died" in line.lower()]
-    return (reasons[-1] if reasons else lines[0] if lines else "it died")[:500]
-
-
-def first_line(error: BaseException | None) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:500] if lines else ""

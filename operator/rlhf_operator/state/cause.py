@@ -7,11 +7,12 @@ from rlhf_operator.state.observed import Pod, Trouble
 from rlhf_operator.state.situation import Situation, is_usable
 
 OUT_OF_MEMORY = re.compile(
-    r"OutOfMemoryError|out of memory|OOMKilled|oom[-_ ]kill|running low on memory", re.IGNORECASE
+    r"OutOfMemoryError|out of memory|OOMKilled|oom[-_]kill|memory pressure|running low on memory",
+    re.IGNORECASE,
 )
 WORKER_LOST = re.compile(
     r"ActorDiedError|ActorUnavailableError|WorkerCrashedError|NodeDiedError|node .{0,80}died"
-    r"|worker .{0,80}(lost|died)",
+    r"|worker .{0,80}(lost|died)|is lost:",
     re.IGNORECASE,
 )
 

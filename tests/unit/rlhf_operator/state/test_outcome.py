@@ -39,6 +39,9 @@ def test_exit_codes_mean_what_the_contract_says(
         ("torch.cuda.OutOfMemoryError: CUDA out of memory", "OutOfMemory"),
         ("ray.exceptions.ActorDiedError: The actor died", "WorkerLost"),
         ("the worker of rank 3 was lost", "WorkerLost"),
+        ("learner rank 0 is lost: Worker exit detail: End of file", "WorkerLost"),
+        ("learner rank 0 is lost: out of memory (the kernel killed one of x)", "OutOfMemory"),
+        ("ActorDiedError. Some common causes include: the OOM killer", "WorkerLost"),
         ("KeyError: 'x'", "DriverFailed"),
     ],
 )
