@@ -20,6 +20,9 @@ export TORCHINDUCTOR_CACHE_DIR ?= $(BUILD)/cache/inductor
 export TRITON_CACHE_DIR ?= $(BUILD)/cache/triton
 export HF_HOME ?= $(BUILD)/cache/huggingface
 
+# Compiled modules are kept: else every process of a run spends its first 20 s on compiling anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 SOURCES := openrlhf_core operator trainer_images tests examples benchmarks
 GENERATED := crds $(addprefix helm/rlhf-operator/,values.schema.json templates/crds templates/rbac/_rules.tpl)
 
