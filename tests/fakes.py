@@ -23,6 +23,7 @@ from openrlhf_core.engines.protocols import (
 )
 from openrlhf_core.orchestration.collect import Call
 from openrlhf_core.samples import OptimizerBatch
+from openrlhf_core.spec.errors import WorkAbandoned
 
 Diary = list[str]
 
@@ -48,7 +49,11 @@ class Handle:
 
 
 def collect(
-    calls: Sequence[Call], *, finish: bool = False, timeout_seconds: float | None = None
+    calls: Sequence[Call],
+    *,
+    finish: bool = False,
+    on_stop: Callable[[], None] | None = None,
+    timeout_seconds: float | None = None,
 ) -> list[Any]:
     """Makes each call now, in order."""
     return [call.reference() for call in calls]
@@ -62,12 +67,15 @@ class FakeLearner:
     weight: float = 0.0
     gap: float = 0.0
     updates: list[OptimizerBatch] = field(default_factory=list)
+    is_abandoned: bool = False
 
     def logprobs(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
         self.diary.append("learner reads log-probs")
         return [[fake_logprobs(ids) for ids in batch] for batch in micro_batches]
 
-    def update(self, batch: OptimizerBatch) -> dict[str, float]:
+    def update(self, batch: OptimizerBatch, *, may_abandon: bool = False) -> dict[str, float]:
+        if may_abandon and self.is_abandoned:
+            raise WorkAbandoned("the fake learner left its work")
         self.diary.append("learner updates")
         self.updates.append(batch)
         self.weight += 1.0
@@ -76,6 +84,9 @@ class FakeLearner:
             "policy/skipped_updates": 0.0,
             "rollout/logprob_gap": self.gap,
         }
+
+    def abandon(self) -> None:
+        self.is_abandoned = True
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         yield "weight", torch.tensor([self.weight])

@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from openrlhf_core.algorithms.aggregate import StepCounts
+from openrlhf_core.engines.abandonment import Abandonment
 from openrlhf_core.engines.collate import collate, packed_positions, to_device
 from openrlhf_core.engines.deepspeed_config import deepspeed_config
 from openrlhf_core.engines.deepspeed_extensions import skip_unused_extensions
@@ -29,9 +30,14 @@ from openrlhf_core.engines.learner_settings import (
     TrainingSettings,
 )
 from openrlhf_core.engines.policy_step import StepSums, policy_metrics, policy_step
-from openrlhf_core.engines.process_group import join_process_group, take_device
+from openrlhf_core.engines.process_group import (
+    join_process_group,
+    open_control_group,
+    take_device,
+)
 from openrlhf_core.engines.random_state import (
     load_random_state,
+    random_state_kept_on,
     save_random_state,
     seed_everything,
 )
@@ -40,7 +46,7 @@ from openrlhf_core.models.load import load_causal_lm
 from openrlhf_core.models.logprobs import predictable_tokens
 from openrlhf_core.models.policy import PolicyModel, huggingface_name
 from openrlhf_core.samples import OptimizerBatch, TrainSample
-from openrlhf_core.spec.errors import ConfigurationError, NonFiniteError
+from openrlhf_core.spec.errors import ConfigurationError, NonFiniteError, WorkAbandoned
 from openrlhf_core.spec.learner import OptimizerSpec
 
 logger = logging.getLogger(__name__)
@@ -70,6 +76,7 @@ class DeepSpeedLearner:
         seed_everything(training.seed + rank.index)
         self._device = take_device(hardware, rank.local_index)
         join_process_group(rank, self._device)
+        self._abandonment = Abandonment(open_control_group(self._device))
         self._policy = _build_policy(model, training, hardware)
         self._adamw = _build_adamw(self._policy, training.optimizer)
         self._engine = self._start_deepspeed(hardware)
@@ -77,27 +84,19 @@ class DeepSpeedLearner:
     def logprobs(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
         """Log-probs of each token id given those before it, shapes as given; index 0 is 0."""
         self._engine.eval()
-        return [
-            forward_logprobs(
-                self._engine,
-                token_ids,
-                pad_id=self._model.pad_id,
-                packing=self._model.packing,
-                temperature=self._model.temperature,
-                device=self._device,
-            )
-            for token_ids in micro_batches
-        ]
+        return [self._forward(token_ids) for token_ids in micro_batches]
 
-    def update(self, batch: OptimizerBatch) -> dict[str, float]:
+    def update(self, batch: OptimizerBatch, *, may_abandon: bool = False) -> dict[str, float]:
         """Does one optimizer step and returns its metrics, reduced over all ranks.
 
         A step whose loss or gradients are not finite changes no weight and counts in
-        `policy/skipped_updates`; three in a row raise NonFiniteError.
+        `policy/skipped_updates`; three in a row raise NonFiniteError. After WorkAbandoned only
+        `save`, `export` and `weights` may follow, and they see what was before the step.
         """
         self._engine.train()
         rate = self._set_learning_rate()
-        total = self._accumulate(batch)
+        with random_state_kept_on(WorkAbandoned):
+            total = self._accumulate(batch, self._abandonment.check if may_abandon else None)
         norm, was_applied = self._apply()
         self._count_skips(was_applied)
         has_reference = any(s.ref_logprobs is not None for mb in batch.micro_batches for s in mb)
@@ -108,6 +107,11 @@ class DeepSpeedLearner:
         metrics["policy/learning_rate"] = rate
         metrics["policy/skipped_updates"] = float(not was_applied)
         return {name: value for name, value in metrics.items() if math.isfinite(value)}
+
+    def abandon(self) -> None:
+        """Makes `logprobs`, and an `update` that may be abandoned, raise WorkAbandoned within two
+        micro-batches; called from another thread, and not taken back."""
+        self._abandonment.ask()
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """Yields every weight whole, by its Hugging Face name, a tied one once.
@@ -187,6 +191,17 @@ class DeepSpeedLearner:
             self._adamw.state.clear()
         return engine
 
+    def _forward(self, token_ids: Sequence[np.ndarray]) -> list[np.ndarray]:
+        self._abandonment.check()
+        return forward_logprobs(
+            self._engine,
+            token_ids,
+            pad_id=self._model.pad_id,
+            packing=self._model.packing,
+            temperature=self._model.temperature,
+            device=self._device,
+        )
+
     def _set_learning_rate(self) -> float:
         optimizer = self._training.optimizer
         rate = learning_rate(
@@ -201,11 +216,18 @@ class DeepSpeedLearner:
             group["lr"] = rate
         return rate
 
-    def _accumulate(self, batch: OptimizerBatch) -> StepSums:
-        """Adds up the gradients of all micro-batches; the last one reduces them over the ranks."""
+    def _accumulate(
+        self, batch: OptimizerBatch, check: Callable[[], None] | None = None
+    ) -> StepSums:
+        """Adds up the gradients of all micro-batches; the last one reduces them over the ranks.
+
+        `check` runs before each micro-batch.
+        """
         counts = StepCounts(batch.num_action_tokens, batch.num_samples, batch.num_micro_batches)
         total = StepSums.zero(self._device)
         for index, samples in enumerate(batch.micro_batches):
+            if check is not None:
+                check()
             is_last = index == len(batch.micro_batches) - 1
             self._engine.set_gradient_accumulation_boundary(is_last)
             total = total.plus(self._backward(samples, counts))

@@ -41,3 +41,8 @@ def join_process_group(rank: Rank, device: torch.device) -> None:
         timeout=timedelta(seconds=rank.timeout_seconds),
         device_id=device if device.type == "cuda" else None,
     )
+
+
+def open_control_group(device: torch.device) -> dist.ProcessGroup | None:
+    """The group over which ranks agree without waiting for their devices; None: the default."""
+    return dist.new_group(backend="gloo") if device.type == "cuda" else None

@@ -61,13 +61,17 @@ class SyncGroup:
 
 
 class Learner(Protocol):
-    """One rank of a role that is trained. Every method is collective over the ranks."""
+    """One rank of a role that is trained. Methods but `abandon` are collective over the ranks."""
 
     def logprobs(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
         """Log-probs of each token id given those before it, shapes as given; index 0 is 0."""
 
-    def update(self, batch: OptimizerBatch) -> dict[str, float]:
+    def update(self, batch: OptimizerBatch, *, may_abandon: bool = False) -> dict[str, float]:
         """Does one optimizer step and returns its metrics, reduced over all ranks."""
+
+    def abandon(self) -> None:
+        """Ends `logprobs`, and an `update` that may be abandoned, before they change anything:
+        from now on they raise WorkAbandoned on every rank. Called from another thread."""
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """Yields every weight whole, by its Hugging Face name; ranks but 0 may yield empty ones."""

@@ -1,7 +1,10 @@
 """The random generators of a process, saved and restored exactly."""
 
+import contextlib
 import random
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,22 +19,37 @@ def seed_everything(seed: int) -> None:
 
 def save_random_state(path: Path) -> None:
     """Writes the state of every generator of this process."""
-    numpy_state = np.random.get_state(legacy=False)
-    key = torch.from_numpy(numpy_state["state"]["key"].astype(np.int64))
-    torch.save(
-        {
-            "python": random.getstate(),
-            "numpy": {**numpy_state, "state": {**numpy_state["state"], "key": key}},
-            "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
-        },
-        path,
-    )
+    torch.save(_capture(), path)
 
 
 def load_random_state(path: Path) -> None:
     """Continues every generator from what `save_random_state` wrote."""
-    state = torch.load(path, weights_only=True)
+    _restore(torch.load(path, weights_only=True))
+
+
+@contextlib.contextmanager
+def random_state_kept_on(*errors: type[Exception]) -> Iterator[None]:
+    """Puts every generator back to where it was when the block ends with one of `errors`."""
+    state = _capture()
+    try:
+        yield
+    except errors:
+        _restore(state)
+        raise
+
+
+def _capture() -> dict[str, Any]:
+    numpy_state = np.random.get_state(legacy=False)
+    key = torch.from_numpy(numpy_state["state"]["key"].astype(np.int64))
+    return {
+        "python": random.getstate(),
+        "numpy": {**numpy_state, "state": {**numpy_state["state"], "key": key}},
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
+    }
+
+
+def _restore(state: dict[str, Any]) -> None:
     random.setstate(state["python"])
     numpy_state = state["numpy"]
     numpy_state["state"]["key"] = numpy_state["state"]["key"].numpy().astype(np.uint32)

@@ -94,8 +94,12 @@ class LearnerActor:
     def logprobs(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
         return self._learner.logprobs(micro_batches)
 
-    def update(self, batch: OptimizerBatch) -> dict[str, float]:
-        return self._learner.update(batch)
+    def update(self, batch: OptimizerBatch, may_abandon: bool) -> dict[str, float]:
+        return self._learner.update(batch, may_abandon=may_abandon)
+
+    @ray.method(concurrency_group="control")
+    def abandon(self) -> None:
+        self._learner.abandon()
 
     def save(self, directory: Path) -> None:
         self._learner.save(directory)
@@ -138,17 +142,26 @@ class LearnerGroup:
         """Returns log-probs of every sequence of token ids, in order and shape as given."""
         return forward_logprobs("learner", self._actors, sequences, self._limits, self._collect)
 
-    def update(self, batches: Sequence[OptimizerBatch]) -> dict[str, float]:
+    def update(
+        self, batches: Sequence[OptimizerBatch], *, may_abandon: bool = False
+    ) -> dict[str, float]:
         """Does one optimizer step, `batches` by rank; returns metrics over all ranks.
 
-        A request to stop waits for its end, as long as the grace period lasts.
+        A request to stop waits for its end, as long as the grace period lasts, or ends it with
+        WorkAbandoned where it may be abandoned.
         """
         calls = [
-            Call(name(rank), actor.update.remote(batch))
+            Call(name(rank), actor.update.remote(batch, may_abandon))
             for rank, (actor, batch) in enumerate(zip(self._actors, batches, strict=True))
         ]
-        metrics: dict[str, float] = self._collect(calls, finish=True)[0]
+        on_stop = self.abandon if may_abandon else None
+        metrics: dict[str, float] = self._collect(calls, finish=True, on_stop=on_stop)[0]
         return metrics
+
+    def abandon(self) -> None:
+        """Tells every rank to leave the work it may leave; only saving may follow."""
+        for actor in self._actors:
+            actor.abandon.remote()
 
     def save(self, directory: Path) -> None:
         self._all([actor.save.remote(directory) for actor in self._actors])
@@ -206,7 +219,8 @@ def start_learner_group(
     collect: Collect,
 ) -> LearnerGroup:
     """Starts an actor for each planned rank; `build_calls` then loads the model."""
-    actor_class = ray.remote(LearnerActor)
+    # Ray's types do not know the option.
+    actor_class = ray.remote(concurrency_groups={"control": 1})(LearnerActor)  # type: ignore[call-overload]
     actors = [
         actor_class.options(**reservation.actor_options(Seat.of_rank(rank), environment)).remote(
             reservation.visible_devices(Seat.of_rank(rank))

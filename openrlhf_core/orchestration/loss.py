@@ -23,6 +23,8 @@ MEMORY_COUNTERS = (
     Path("/sys/fs/cgroup/memory/memory.oom_control"),
 )
 """Of a container's own control group, version 2 and version 1: each has a line `oom_kill N`."""
+TOLD_OF = Path("/tmp/rlhf-memory-kills")
+"""How many of them a probe has told of; lives and dies with the container."""
 PROBE_SECONDS = 20.0
 
 _ADDRESS = re.compile(r"^\s*ip: (\S+)$", re.MULTILINE)
@@ -45,38 +47,43 @@ def describe_loss(error: BaseException) -> str:
 
 def describe_death(notice: str) -> str:
     """Returns the cause that Ray's notice of an actor's death gives, or the kernel's count."""
-    if "memory pressure" in notice:
-        return KILLED_BY_RAY
     address = _ADDRESS.search(notice)
-    victim = None if address is None else killed_for_memory(address[1])
-    if victim is not None:
-        return f"out of memory (the kernel killed a process of {victim})"
+    pod, kills = ("", 0) if address is None else ask_pod(address[1])
+    if "memory pressure" in notice:
+        return f"{KILLED_BY_RAY} in pod {pod}" if pod else KILLED_BY_RAY
+    if kills:
+        return f"out of memory (the kernel killed a process of pod {pod})"
     return first_reason(notice)
 
 
-def killed_for_memory(address: str) -> str | None:
-    """Returns the name of the pod at `address` when the kernel killed something in it for memory.
-
-    Asks a task in that pod; None also when nobody answers there.
-    """
+def ask_pod(address: str) -> tuple[str, int]:
+    """Returns what `probe_pod` says in the pod at `address`; nothing when nobody answers there."""
     nodes = ray.nodes()  # type: ignore[no-untyped-call]
     alive = [node for node in nodes if node["Alive"]]
     found = next((node for node in alive if node["NodeManagerAddress"] == address), None)
     if found is None:
-        return None
+        return "", 0
     there = NodeAffinitySchedulingStrategy(found["NodeID"], soft=False)
     probe = ray.remote(num_cpus=0, max_retries=0)(probe_pod).options(scheduling_strategy=there)
     try:
         name, kills = ray.get(probe.remote(), timeout=PROBE_SECONDS)
     except RayError:
-        return None
-    return str(name) if kills else None
+        return "", 0
+    return str(name), int(kills)
 
 
 def probe_pod() -> tuple[str, int]:
-    """Returns the name of this pod and the kernel's kills for memory in it; outside a pod 0."""
-    is_pod = "KUBERNETES_SERVICE_HOST" in os.environ
-    return socket.gethostname(), count_memory_kills(MEMORY_COUNTERS) if is_pod else 0
+    """Returns this pod's name and the kernel's new kills for memory in it; outside a pod nothing.
+
+    A kill is new until it was told of: the kernel counts for as long as the container lives, and
+    several attempts may run in one.
+    """
+    if "KUBERNETES_SERVICE_HOST" not in os.environ:
+        return "", 0
+    kills = count_memory_kills(MEMORY_COUNTERS)
+    told_of = int(TOLD_OF.read_text()) if TOLD_OF.is_file() else 0
+    TOLD_OF.write_text(str(kills))
+    return socket.gethostname(), kills - told_of
 
 
 def count_memory_kills(counters: Sequence[Path]) -> int:

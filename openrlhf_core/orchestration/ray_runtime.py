@@ -27,17 +27,20 @@ def local_ray(resources: Mapping[str, float], num_cpus: int, num_gpus: int) -> I
     # Short: Ray puts its sockets below it, and a socket's path has at most 107 characters.
     directory = tempfile.mkdtemp(prefix="rlhf-", dir="/tmp")
     with reaper(directory):
-        ray.init(
-            address="local",
-            num_cpus=num_cpus,
-            num_gpus=num_gpus,
-            resources=dict(resources),
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            _temp_dir=directory,
-            log_to_driver=True,
-            logging_level=logging.WARNING,
-        )
+        try:
+            ray.init(
+                address="local",
+                num_cpus=num_cpus,
+                num_gpus=num_gpus,
+                resources=dict(resources),
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                _temp_dir=directory,
+                log_to_driver=True,
+                logging_level=logging.WARNING,
+            )
+        except Exception as error:  # Ray raises no other type when its processes are too slow.
+            raise RetryableError(f"Ray did not start on this machine: {error}") from error
         try:
             yield
         finally:

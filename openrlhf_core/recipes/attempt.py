@@ -135,6 +135,7 @@ def commit_when_stopped(crew: Crew, journal: Journal) -> None:
     """Commits the last finished step; where the learner holds half a step, the newest stands."""
     if journal.can_commit:
         crew.rollouts.kill()
+        crew.learners.abandon()
         crew.learners.wake()
         journal.commit()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from openrlhf_core.checkpoint import CheckpointStore
 from openrlhf_core.checkpoint_manifest import RunState
+from openrlhf_core.spec.errors import WorkAbandoned
 from openrlhf_core.spec.progress import CheckpointRecord, Phase
 from openrlhf_core.stop import StopFlag
 from openrlhf_core.telemetry.display import Display
@@ -87,12 +88,20 @@ class Journal:
 
     @contextlib.contextmanager
     def phase(self, row: Row, phase: Phase) -> Iterator[None]:
-        """Shows `phase` as what the run is doing and adds its seconds to the row."""
+        """Shows `phase` as what the run is doing and adds its seconds to the row.
+
+        Training that was abandoned has changed no weight.
+        """
         self._board.enter(phase)
         self._display.show(self._board.snapshot())
-        self._weights_follow_state = self._weights_follow_state and phase != "train"
+        follow_before = self._weights_follow_state
+        self._weights_follow_state = follow_before and phase != "train"
         started = time.monotonic()
-        yield
+        try:
+            yield
+        except WorkAbandoned:
+            self._weights_follow_state = follow_before
+            raise
         row.metrics[f"time/{phase}"] = time.monotonic() - started
 
     def finish(self, row: Row, state: RLState) -> RLState:

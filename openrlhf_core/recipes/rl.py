@@ -137,9 +137,13 @@ def plan_step_updates(
 def learn(workers: RLWorkers, updates: Sequence[Sequence[OptimizerBatch]]) -> dict[str, float]:
     """Does the optimizer steps; returns their mean metrics, the gap of the first alone.
 
-    Later optimizer steps see weights that the engine never held. Skipped updates are a sum.
+    Later optimizer steps see weights that the engine never held. Skipped updates are a sum. A
+    stop abandons the first, which leaves the weights of the step before; the others it lets end.
     """
-    steps = [workers.learners.update(batches) for batches in updates]
+    steps = [
+        workers.learners.update(batches, may_abandon=index == 0)
+        for index, batches in enumerate(updates)
+    ]
     if not steps:
         return {}
     names = {name for metrics in steps for name in metrics}

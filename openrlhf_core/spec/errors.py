@@ -4,6 +4,7 @@ RunError
 ├── ConfigurationError   2   the configuration, data or reward code is wrong: never retried
 ├── RetryableError      10   a worker is lost, a collective timed out, memory ran out
 ├── StopRequested       20   stopped on request
+│   └── WorkAbandoned        the learner stopped between two micro-batches, its weights as before
 └── NonFiniteError      30   a loss or gradient that the guard could not get past
 """
 
@@ -30,6 +31,10 @@ class StopRequested(RunError):
     """A request to stop (SIGINT, SIGTERM, POST /stop) was seen."""
 
     exit_code = 20
+
+
+class WorkAbandoned(StopRequested):
+    """The learner left its work between two micro-batches, before it changed any weight."""
 
 
 class NonFiniteError(RunError):

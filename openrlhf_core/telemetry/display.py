@@ -1,5 +1,6 @@
 """What a person sees while a run goes on: a bar on a terminal, plain lines anywhere else."""
 
+import math
 import os
 import threading
 import time
@@ -25,6 +26,7 @@ _PHASES: dict[Phase, str] = {
     "finished": "finished",
 }
 
+_LONG_PHASES: tuple[Phase, ...] = ("rollout", "reward", "train")
 
 SECONDS_BETWEEN_COUNTS = 10.0
 """Plain lines are for logs: long work says how far it is this often."""
@@ -56,7 +58,10 @@ def open_display(stream: TextIO, is_dumb: bool | None = None) -> Display:
 
 
 class PlainDisplay:
-    """One line a step: `step 12/80 reward 0.43 kl 0.012 11.2k tok/s ETA 14s`."""
+    """One line a step: `step 12/80 reward 0.43 kl 0.012 11.2k tok/s ETA 14s`.
+
+    Steps that last say their long phases too, as does the first one: a log must not look hung.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -76,6 +81,9 @@ class PlainDisplay:
         if progress.step > self._shown_step:
             self._shown_step = progress.step
             self._line(step_line(progress))
+        elif progress.phase in _LONG_PHASES and _is_slow(progress):
+            next_step = f"step {progress.step + 1}/{progress.total_steps}"
+            self._line(f"{next_step} {_PHASES[progress.phase]} …")
 
     def note(self, text: str) -> None:
         self._line(text)
@@ -135,6 +143,11 @@ class BarDisplay:
         if waiting is not None or progress is None:
             return waiting or self._spinner
         return Group(_bar(progress), Text(figures(progress), style="bold"))
+
+
+def _is_slow(progress: Progress) -> bool:
+    """Whether the last step lasted; before there is one, nobody knows."""
+    return progress.metrics.get("time/step_seconds", math.inf) > SECONDS_BETWEEN_COUNTS
 
 
 def _bar(progress: Progress) -> RenderableType:

@@ -33,7 +33,7 @@ from openrlhf_core.engines.learner_settings import (
 from openrlhf_core.engines.reference_model import ReferenceModel
 from openrlhf_core.models.load import Dtype
 from openrlhf_core.samples import OptimizerBatch, TrainSample
-from openrlhf_core.spec.errors import ConfigurationError, NonFiniteError
+from openrlhf_core.spec.errors import ConfigurationError, NonFiniteError, WorkAbandoned
 from openrlhf_core.spec.learner import OptimizerSpec
 from openrlhf_core.spec.presets import KLSettings, PolicyLossSettings
 
@@ -254,12 +254,29 @@ class Lab:
         learner.save(self.work / "checkpoints" / name)
         return self.go_on(learner)
 
-    def resumes(self) -> dict[str, Any]:
+    def abandons(self) -> dict[str, str]:
+        """Two steps, and a third that rank 0 alone is asked to leave; then a checkpoint."""
+        return {name: self.abandon_and_save(name, *how) for name, how in CHECKPOINTS.items()}
+
+    def abandon_and_save(self, name: str, stage: int, dtype: Dtype) -> str:
+        learner = self.learner(stage, dtype=dtype)
+        for step in range(2):
+            learner.update(self.batch(step), may_abandon=True)
+        if self.rank.index == 0:
+            learner.abandon()
+        try:
+            learner.update(self.batch(7), may_abandon=True)
+        except WorkAbandoned as left:
+            learner.save(self.work / "abandoned" / name)
+            return str(left)
+        return "not abandoned"
+
+    def resumes(self, directory: str) -> dict[str, Any]:
         """What `saves` did after saving, done in this process from the checkpoints."""
         results = {}
         for name, (stage, dtype) in CHECKPOINTS.items():
             learner = self.learner(stage, dtype=dtype)
-            learner.load(self.work / "checkpoints" / name)
+            learner.load(self.work / directory / name)
             results[name] = self.go_on(learner)
         return results
 
@@ -298,12 +315,13 @@ class Lab:
         return {
             "stages": self.stages(),
             "saves": self.saves(),
+            "abandons": self.abandons(),
             "guards": self.guards(),
             "sleeps": self.sleeps(),
         }
 
     def resumed(self) -> dict[str, Any]:
-        return {"resumes": self.resumes()}
+        return {how: self.resumes(how) for how in ("checkpoints", "abandoned")}
 
     def one(self) -> dict[str, Any]:
         return {

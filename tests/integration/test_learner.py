@@ -185,9 +185,17 @@ def test_three_such_steps_in_a_row_end_the_run(two, kind):
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
-def test_a_fresh_process_goes_on_bit_for_bit(two, resumed, name):
+def test_a_rank_that_is_asked_to_leave_takes_the_others_with_it(two, name):
+    for rank in two:
+        assert "was left between" in rank["abandons"][name]
+
+
+@pytest.mark.parametrize("directory", ["checkpoints", "abandoned"])
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_a_fresh_process_goes_on_bit_for_bit(two, resumed, directory, name):
+    """From what was saved after two steps, and from what was saved in the midst of the third."""
     for before, after in zip(two, resumed, strict=True):
-        expected, actual = before["saves"][name], after["resumes"][name]
+        expected, actual = before["saves"][name], after[directory][name]
         assert torch.equal(actual["drawn"], expected["drawn"])
         assert actual["metrics"] == expected["metrics"]
         for weight_name, weight in actual["weights"].items():

@@ -39,6 +39,22 @@ def test_a_stop_while_models_load_commits_step_0(tmp_path: Path) -> None:
     assert "training.rl.groupSize" in resumed.text
 
 
+def test_a_stop_in_a_long_update_leaves_it_and_commits_the_step_before(tmp_path: Path) -> None:
+    """One optimizer step of 8,192 micro-batches, which lasts longer than the grace period."""
+    overrides = ("rl.rolloutBatchSize=512", "learner.microBatchSize=1", "checkpoint.everySteps=0")
+    grace = "lifecycle.gracePeriodSeconds=10"
+    running = run_lab.Running(tmp_path / "out", *overrides, grace)
+    running.wait_for_text("step 1/80 training")
+    time.sleep(2)
+    running.interrupt()
+    asked = time.monotonic()
+    stopped = running.end()
+    assert stopped.exit_code == 20, stopped.text
+    assert time.monotonic() - asked < 30
+    assert run_lab.summary(tmp_path / "out")["checkpoint"]["step"] == 0
+    assert run_lab.read_rows(tmp_path / "out") == []
+
+
 def test_a_second_interrupt_ends_at_once_with_130(tmp_path: Path) -> None:
     running = run_lab.Running(tmp_path / "out", *SETTINGS)
     running.wait_for_step(1)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from ray.exceptions import GetTimeoutError, OutOfMemoryError
 
+from openrlhf_core.orchestration import loss
 from openrlhf_core.orchestration.loss import (
     count_memory_kills,
     describe_death,
@@ -60,4 +61,25 @@ def test_without_a_count_nothing_is_claimed(tmp_path: Path) -> None:
 
 def test_outside_a_pod_others_kills_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    assert probe_pod()[1] == 0
+    assert probe_pod() == ("", 0)
+
+
+def test_a_kill_is_told_of_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counter = tmp_path / "counter"
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setattr(loss, "MEMORY_COUNTERS", (counter,))
+    monkeypatch.setattr(loss, "TOLD_OF", tmp_path / "told-of")
+    told = []
+    for total in (1, 1, 3):
+        counter.write_text(f"oom 9\noom_kill {total}\n")
+        told.append(probe_pod()[1])
+    assert told == [1, 0, 2]
+
+
+def test_the_pod_is_named_where_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    notice = f"{NOTICE}\n\tip: 10.0.0.7\n"
+    answers = {"10.0.0.7": ("worker-a", 1)}
+    monkeypatch.setattr(loss, "ask_pod", lambda address: answers[address])
+    assert describe_death(notice) == "out of memory (the kernel killed a process of pod worker-a)"
+    by_ray = describe_death(f"{notice}\nkilled due to memory pressure (OOM)")
+    assert by_ray == "out of memory (killed by Ray's memory monitor) in pod worker-a"

@@ -6,7 +6,7 @@ import pytest
 
 from openrlhf_core.recipes.guard import ScoreGuard
 from openrlhf_core.recipes.rl import train, train_step
-from openrlhf_core.spec.errors import RetryableError
+from openrlhf_core.spec.errors import RetryableError, WorkAbandoned
 
 
 def test_checkpoints_are_committed_at_their_steps_with_the_learners_files(
@@ -28,13 +28,37 @@ def test_a_step_is_committed_once(stage) -> None:
 
 
 def test_half_an_update_may_not_be_committed(stage) -> None:
-    def lost(batch):
+    def lost(batch, *, may_abandon):
         raise RetryableError("learner rank 0 is lost")
 
     stage.learner.update = lost
     with pytest.raises(RetryableError):
         train(stage.plan, stage.workers, stage.journal)
     assert not stage.journal.can_commit
+
+
+def test_an_abandoned_update_leaves_the_step_before_to_be_committed(stage) -> None:
+    train_step(stage.plan, stage.workers, stage.journal, ScoreGuard())
+    stage.learner.is_abandoned = True
+    with pytest.raises(WorkAbandoned):
+        train(stage.plan, stage.workers, stage.journal)
+    assert stage.journal.can_commit
+    assert stage.journal.commit().step == 1
+
+
+def test_later_updates_of_a_step_are_not_abandoned(stage) -> None:
+    two = stage.with_plan(train_batch_size=2)
+    update = stage.learner.update
+
+    def asked_too_late(batch, *, may_abandon):
+        metrics = update(batch, may_abandon=may_abandon)
+        stage.learner.is_abandoned = True
+        return metrics
+
+    stage.learner.update = asked_too_late
+    train_step(two.plan, two.workers, two.journal, ScoreGuard())
+    assert stage.diary.count("learner updates") == 2
+    assert two.journal.state.step == 1
 
 
 def test_weights_are_not_trusted_before_the_learner_has_loaded(make_stage, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def make_progress(step: int = 12, **changes: Any) -> Progress:
         "tokens_per_second": 11_240.0,
         "estimated_remaining_seconds": 14.2,
         "last_update_time": 1000.0,
-        "metrics": {"reward/mean": 0.4312, "kl/mean": 0.0119},
+        "metrics": {"reward/mean": 0.4312, "kl/mean": 0.0119, "time/step_seconds": 0.4},
         "versions": {},
     }
     return Progress(**(values | changes))
@@ -46,17 +46,27 @@ def test_plain_lines_say_each_step_once() -> None:
     assert isinstance(display, PlainDisplay)
     display.wait_for("starting Ray")
     display.note("resumes from step 11")
-    phases: list[Phase] = ["starting", "rollout", "train"]
+    phases: list[Phase] = ["starting", "rollout", "train", "weight_sync"]
     for phase in phases:
-        display.show(make_progress(11, phase=phase, resumed_from_step=11))
+        display.show(make_progress(11, phase=phase, resumed_from_step=11, metrics={}))
     for phase in phases:
         display.show(make_progress(12, phase=phase, resumed_from_step=11))
     display.close()
     assert stream.getvalue().splitlines() == [
         "starting Ray …",
         "resumes from step 11",
+        "step 12/80 generating …",
+        "step 12/80 training …",
         "step 12/80 reward 0.43 kl 0.012 11.2k tok/s ETA 14s",
     ]
+
+
+def test_plain_lines_say_the_long_phases_of_slow_steps() -> None:
+    stream = io.StringIO()
+    display = PlainDisplay(stream)
+    for seconds in (9.0, 11.0):
+        display.show(make_progress(0, phase="train", metrics={"time/step_seconds": seconds}))
+    assert stream.getvalue() == "step 1/80 training …\n"
 
 
 def test_plain_lines_say_how_far_long_work_is_now_and_then(
