@@ -15,7 +15,7 @@ class CleanupSpec(SpecModel):
     on_success: CleanupPolicy = Field(
         "DeleteCluster",
         description="DeleteCluster deletes the RayCluster; DeleteWorkers keeps the head pod, with "
-        "Ray's dashboard and logs.",
+        "Ray's dashboard and logs, except where only its deletion ended the driver.",
     )
     on_failure: CleanupPolicy = Field("DeleteCluster", description="The same after a failure.")
 

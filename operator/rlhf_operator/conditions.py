@@ -45,6 +45,7 @@ class Reason(StrEnum):
     DRIVER_RUNNING = "DriverRunning"
     RESTARTING = "Restarting"
     STOPPING = "Stopping"
+    STOPPING_BEFORE_START = "StoppingBeforeStart"
     FINISHED = "Finished"
 
     PROGRESSING = "Progressing"
@@ -103,6 +104,7 @@ PHASE_OF_RUNNING: Mapping[str, JobPhase] = {
     Reason.CLUSTER_UNREACHABLE: "Running",
     Reason.STOPPING: "Running",
     Reason.STARTING: "Starting",
+    Reason.STOPPING_BEFORE_START: "Starting",
     Reason.RESTARTING: "Restarting",
 }
 """The phase of a job that is neither finished, suspended nor queued, by why Running is as it is."""

@@ -78,6 +78,9 @@ def _running(situation: Situation, step: Step, status: RLHFJobStatus) -> Claim:
             return "Unknown", Reason.CLUSTER_UNREACHABLE, situation.observed.silence or ""
         return "True", Reason.DRIVER_RUNNING, _driver_message(situation)
     reason, message = RUNNING_REASONS[step.activity]
+    was_submitted = status.attempt is not None and status.attempt.submission_id is not None
+    if reason is Reason.STOPPING and not was_submitted:
+        reason = Reason.STOPPING_BEFORE_START
     old = find(situation.status.conditions, "Running")
     if step.activity is Activity.STOPPING and old is not None and old.reason == reason:
         message = old.message

@@ -252,6 +252,13 @@ TABLE: list[tuple[str, dict[str, Any], tuple[Any, ...], str, dict[str, str]]] = 
         "Running",
         {"Running": "False Stopping"},
     ),
+    (
+        "deadline before the driver was submitted",
+        {"status": BEFORE, **UNSUBMITTED, "spec": {"lifecycle": {"activeDeadlineSeconds": 90}}},
+        (),
+        "Starting",
+        {"Running": "False StoppingBeforeStart"},
+    ),
 ]
 
 
