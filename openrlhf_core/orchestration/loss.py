@@ -17,7 +17,6 @@ from ray.exceptions import (
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-KILLED_BY_RAY = "out of memory (killed by Ray's memory monitor)"
 MEMORY_COUNTERS = (
     Path("/sys/fs/cgroup/memory.events"),
     Path("/sys/fs/cgroup/memory/memory.oom_control"),
@@ -27,7 +26,8 @@ TOLD_OF = Path("/tmp/rlhf-memory-kills")
 """How many of them a probe has told of; lives and dies with the container."""
 PROBE_SECONDS = 20.0
 
-_ADDRESS = re.compile(r"^\s*ip: (\S+)$", re.MULTILINE)
+_ADDRESS = re.compile(r"^\s*ip: (\S+)$|\(IP: ([^,\s]+),", re.MULTILINE)
+"""As a notice of death gives it, and as the memory monitor does."""
 _GUESSES = re.compile(r"[.,]?\s*(Some common causes|There are some potential).*", re.DOTALL)
 """What Ray adds to every death that it has no reason for; the OOM killer is among the guesses."""
 
@@ -35,7 +35,7 @@ _GUESSES = re.compile(r"[.,]?\s*(Some common causes|There are some potential).*"
 def describe_loss(error: BaseException) -> str:
     """Returns the cause of a lost worker in one line."""
     if isinstance(error, OutOfMemoryError):
-        return KILLED_BY_RAY
+        return killed_by_ray(pod_of(str(error))[0])
     if isinstance(error, NodeDiedError):
         return "its node is gone"
     if isinstance(error, (ActorDiedError, ActorUnavailableError)):
@@ -47,13 +47,23 @@ def describe_loss(error: BaseException) -> str:
 
 def describe_death(notice: str) -> str:
     """Returns the cause that Ray's notice of an actor's death gives, or the kernel's count."""
-    address = _ADDRESS.search(notice)
-    pod, kills = ("", 0) if address is None else ask_pod(address[1])
+    pod, kills = pod_of(notice)
     if "memory pressure" in notice:
-        return f"{KILLED_BY_RAY} in pod {pod}" if pod else KILLED_BY_RAY
+        return killed_by_ray(pod)
     if kills:
         return f"out of memory (the kernel killed a process of pod {pod})"
     return first_reason(notice)
+
+
+def killed_by_ray(pod: str) -> str:
+    """Returns what is said of a worker that Ray's memory monitor killed."""
+    return f"out of memory (killed by Ray's memory monitor{' in pod ' if pod else ''}{pod})"
+
+
+def pod_of(notice: str) -> tuple[str, int]:
+    """Returns what the pod answers that a notice gives the address of."""
+    address = _ADDRESS.search(notice)
+    return ("", 0) if address is None else ask_pod(address[1] or address[2])
 
 
 def ask_pod(address: str) -> tuple[str, int]:

@@ -6,6 +6,7 @@ adds no finalizer and writes nothing into objects.
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import kopf
@@ -29,7 +30,7 @@ def register(application: Application, registry: kopf.OperatorRegistry) -> None:
 
     @kopf.on.startup(registry=registry, backoff=START_AGAIN_SECONDS)
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
-        configure(settings)
+        configure(settings, application.settings.namespaces)
         try:
             await application.start()
         except OSError as error:  # a port that is taken stays taken: end, and be started anew
@@ -52,8 +53,14 @@ def register(application: Application, registry: kopf.OperatorRegistry) -> None:
         application.child_changed("pods", event["type"], dict(event["object"]))
 
 
-def configure(settings: kopf.OperatorSettings) -> None:
-    """kopf as a watcher: no events of its own, no peering, streams that are renewed."""
+def configure(settings: kopf.OperatorSettings, namespaces: Sequence[str]) -> None:
+    """kopf as a watcher: no events of its own, no peering, streams that are renewed.
+
+    With named namespaces it does not scan the cluster, for which it would need rights there. A
+    KubeRay that comes later is then found by the lists; the probe, which sees that watches miss
+    it, has the operator restarted.
+    """
+    settings.scanning.disabled = bool(namespaces)
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.watching.server_timeout = 300

@@ -11,7 +11,7 @@ import yaml
 
 from openrlhf_core.spec.job import RLHFJob
 from openrlhf_core.spec.runtime import ClusterRLHFRuntime
-from rlhf_operator.clients.permissions import PERMISSIONS
+from rlhf_operator.clients.permissions import PERMISSIONS, Scope
 from rlhf_operator.codegen.chart_values import ChartValues
 from rlhf_operator.codegen.helm import CHART, ROOT, generated_files
 from rlhf_operator.codegen.rbac import rules
@@ -122,7 +122,8 @@ def test_cluster_mode_grants_all_permissions_in_one_cluster_role(helm: str) -> N
         for item in of_kind(objects, "ClusterRole")
         if item["metadata"]["name"] == "rlhf-system-demo-rlhf-operator"
     )
-    assert role["rules"] == rules(PERMISSIONS, "Cluster") + rules(PERMISSIONS, "Namespace")
+    scopes: tuple[Scope, ...] = ("Cluster", "AllNamespaces", "Namespace")
+    assert role["rules"] == [rule for scope in scopes for rule in rules(PERMISSIONS, scope)]
     assert of_kind(objects, "Role") == []
     assert "--all-namespaces" in container(objects)["args"]
 

@@ -8,15 +8,19 @@ an entry that no call needs is a fault too (tested against the calls really made
 from dataclasses import dataclass
 from typing import Literal
 
+Scope = Literal["Namespace", "Cluster", "AllNamespaces"]
+"""Where a rule holds: in watched namespaces; in the cluster; in the cluster, where all namespaces
+are watched."""
+
 
 @dataclass(frozen=True)
 class Permission:
-    """One rule: `verbs` on `resources` of an API `group`, in watched namespaces or the cluster."""
+    """One rule: `verbs` on `resources` of an API `group`."""
 
     group: str
     resources: tuple[str, ...]
     verbs: tuple[str, ...]
-    scope: Literal["Namespace", "Cluster"]
+    scope: Scope
     why: str
 
 
@@ -60,7 +64,7 @@ PERMISSIONS: tuple[Permission, ...] = (
         "apiextensions.k8s.io",
         ("customresourcedefinitions",),
         ("list", "watch"),
-        "Cluster",
+        "AllNamespaces",
         "begin to watch RayClusters when KubeRay is installed after the operator",
     ),
     Permission(

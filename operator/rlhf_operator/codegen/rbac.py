@@ -1,11 +1,8 @@
 """Makes RBAC rules of what the operator's clients declare."""
 
 from collections.abc import Iterable
-from typing import Literal
 
-from rlhf_operator.clients.permissions import Permission
-
-Scope = Literal["Namespace", "Cluster"]
+from rlhf_operator.clients.permissions import Permission, Scope
 
 _HEADER = """\
 {{/* GENERATED from rlhf_operator/clients/permissions.py by rlhf_operator.codegen.helm. */}}
@@ -26,11 +23,12 @@ def rules(permissions: Iterable[Permission], scope: Scope) -> list[dict[str, lis
 
 
 def rules_template(permissions: tuple[Permission, ...]) -> str:
-    """Two named templates, of the rules in watched namespaces and of those of the cluster."""
+    """A named template for each scope."""
     return (
         _HEADER
         + _define("rlhf-operator.namespaceRules", permissions, "Namespace")
         + _define("rlhf-operator.clusterRules", permissions, "Cluster")
+        + _define("rlhf-operator.allNamespacesRules", permissions, "AllNamespaces")
     )
 
 

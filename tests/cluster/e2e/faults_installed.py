@@ -36,11 +36,13 @@ def namespaced(bench: Bench, name: str) -> str:
         other = bench.cluster.get("rlhfjob", name, ELSEWHERE) or {}
         if other.get("status") or other["metadata"].get("finalizers"):
             raise CheckFailed(f"the job elsewhere was touched: {other}")
-        if "orbidden" in operator_log(bench.cluster):
-            raise CheckFailed("the operator asked for what its role does not hold")
+        refused = [line for line in operator_log(bench.cluster).splitlines() if "orbidden" in line]
+        if refused:
+            raise CheckFailed(f"the operator asked for what its role does not hold: {refused[0]}")
     finally:
-        _watch(bench, [])
+        # In this order: an operator that sees the job elsewhere begins it.
         bench.cluster.kubectl("delete", "namespace", ELSEWHERE, "--timeout=60s")
+        _watch(bench, [])
     return "Complete in its namespace; no status, finalizer or cluster elsewhere; nothing Forbidden"
 
 

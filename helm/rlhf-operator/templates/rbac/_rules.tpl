@@ -50,6 +50,8 @@
 - apiGroups: ["openrlhf.io"]
   resources: ["clusterrlhfruntimes"]
   verbs: ["get"]
+{{- end -}}
+{{- define "rlhf-operator.allNamespacesRules" -}}
 # begin to watch RayClusters when KubeRay is installed after the operator
 - apiGroups: ["apiextensions.k8s.io"]
   resources: ["customresourcedefinitions"]

@@ -82,4 +82,7 @@ def test_the_pod_is_named_where_it_answers(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(loss, "ask_pod", lambda address: answers[address])
     assert describe_death(notice) == "out of memory (the kernel killed a process of pod worker-a)"
     by_ray = describe_death(f"{notice}\nkilled due to memory pressure (OOM)")
-    assert by_ray == "out of memory (killed by Ray's memory monitor) in pod worker-a"
+    expected = "out of memory (killed by Ray's memory monitor in pod worker-a)"
+    assert by_ray == expected
+    told = "Memory on the node (IP: 10.0.0.7, ID: 0f1e) was 1.90GB used / 2.00GB limit (0.95)"
+    assert describe_loss(OutOfMemoryError(told)) == expected

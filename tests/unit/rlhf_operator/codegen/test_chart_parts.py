@@ -14,6 +14,7 @@ CRD = "apiVersion: v1\nkind: X\nmetadata:\n  name: x\nspec:\n  text: 'braces {{ 
 TABLE = (
     Permission("", ("pods", "events"), ("get",), "Namespace", "look"),
     Permission("openrlhf.io", ("clusterrlhfruntimes",), ("get", "list"), "Cluster", "resolve"),
+    Permission("apiextensions.k8s.io", ("definitions",), ("watch",), "AllNamespaces", "await"),
 )
 
 
@@ -53,6 +54,7 @@ def test_the_template_defines_both_scopes_and_says_why() -> None:
     assert parsed == {
         "rlhf-operator.namespaceRules": rules(TABLE, "Namespace"),
         "rlhf-operator.clusterRules": rules(TABLE, "Cluster"),
+        "rlhf-operator.allNamespacesRules": rules(TABLE, "AllNamespaces"),
     }
     assert "# look" in text
 
