@@ -39,7 +39,7 @@ def local_ray(resources: Mapping[str, float], num_cpus: int, num_gpus: int) -> I
                 log_to_driver=True,
                 logging_level=logging.WARNING,
             )
-        except Exception as error:  # Ray raises no other type when its processes are too slow.
+        except Exception as error:  # Ray has no type of its own for processes that are too slow.
             raise RetryableError(f"Ray did not start on this machine: {error}") from error
         try:
             yield

@@ -28,8 +28,8 @@ _PHASES: dict[Phase, str] = {
 
 _LONG_PHASES: tuple[Phase, ...] = ("rollout", "reward", "train")
 
-SECONDS_BETWEEN_COUNTS = 10.0
-"""Plain lines are for logs: long work says how far it is this often."""
+QUIET_SECONDS = 10.0
+"""Plain lines are for logs: work that lasts longer than this says where it is."""
 
 
 class Display(Protocol):
@@ -72,7 +72,7 @@ class PlainDisplay:
         self._line(f"{text} …")
 
     def count(self, text: str, done: int, total: int) -> None:
-        if time.monotonic() - self._last_line >= SECONDS_BETWEEN_COUNTS:
+        if time.monotonic() - self._last_line >= QUIET_SECONDS:
             self._line(f"{text} {done:,}/{total:,} …")
 
     def show(self, progress: Progress) -> None:
@@ -147,7 +147,7 @@ class BarDisplay:
 
 def _is_slow(progress: Progress) -> bool:
     """Whether the last step lasted; before there is one, nobody knows."""
-    return progress.metrics.get("time/step_seconds", math.inf) > SECONDS_BETWEEN_COUNTS
+    return progress.metrics.get("time/step_seconds", math.inf) > QUIET_SECONDS
 
 
 def _bar(progress: Progress) -> RenderableType:

@@ -75,7 +75,7 @@ def test_plain_lines_say_how_far_long_work_is_now_and_then(
     stream = io.StringIO()
     display = PlainDisplay(stream)
     display.count("reading the data: sums", 4096, 50_000)
-    monkeypatch.setattr("openrlhf_core.telemetry.display.SECONDS_BETWEEN_COUNTS", 0.0)
+    monkeypatch.setattr("openrlhf_core.telemetry.display.QUIET_SECONDS", 0.0)
     display.count("reading the data: sums", 8192, 50_000)
     assert stream.getvalue() == "reading the data: sums 8,192/50,000 …\n"
 
