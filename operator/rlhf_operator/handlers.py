@@ -56,9 +56,8 @@ def register(application: Application, registry: kopf.OperatorRegistry) -> None:
 def configure(settings: kopf.OperatorSettings, namespaces: Sequence[str]) -> None:
     """kopf as a watcher: no events of its own, no peering, streams that are renewed.
 
-    With named namespaces it does not scan the cluster, for which it would need rights there. A
-    KubeRay that comes later is then found by the lists; the probe, which sees that watches miss
-    it, has the operator restarted.
+    With named namespaces it does not scan the cluster, for which it would need rights there: a
+    KubeRay that comes later is watched only from the operator's next start.
     """
     settings.scanning.disabled = bool(namespaces)
     settings.posting.enabled = False
