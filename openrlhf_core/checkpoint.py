@@ -26,7 +26,7 @@ from openrlhf_core.checkpoint_manifest import (
     verify,
 )
 from openrlhf_core.durable import explain_write_error, fsync_path, write_durably, writing
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 from openrlhf_core.spec.progress import CheckpointRecord
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from openrlhf_core.spec.base import NonNegativeInt, SpecModel
+from openrlhf_core.spec.kinds.base import NonNegativeInt, SpecModel
 
 MANIFEST = "manifest.json"
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

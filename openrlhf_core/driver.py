@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TextIO
 
 from openrlhf_core.output import OutputClaim, claim_output
-from openrlhf_core.recipes.attempt import AttemptEnd, Controls, run_attempt
-from openrlhf_core.recipes.journal import MODEL_DIRECTORY
-from openrlhf_core.spec.errors import RetryableError, RunError, StopRequested
+from openrlhf_core.recipes.run.attempt import AttemptEnd, Controls, run_attempt
+from openrlhf_core.recipes.run.journal import MODEL_DIRECTORY
+from openrlhf_core.spec.exit_codes import RetryableError, RunError, StopRequested
 from openrlhf_core.spec.progress import LAST_ERROR, LAST_WORD
 from openrlhf_core.spec.run_config import RunConfig
 from openrlhf_core.stop import StopFlag, stop_on_signals

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from openrlhf_core.spec.errors import ConfigurationError, RetryableError, RunError
+from openrlhf_core.spec.exit_codes import ConfigurationError, RetryableError, RunError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}

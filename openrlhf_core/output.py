@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from openrlhf_core.durable import explain_write_error, write_durably, writing
 from openrlhf_core.output_holder import AttemptLease, DirectoryLock, Holder
 from openrlhf_core.run_record import RUN_FILE, RunRecord, differences, grows
-from openrlhf_core.spec.errors import ConfigurationError
-from openrlhf_core.spec.training import TrainingSpec
+from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.training import TrainingSpec
 
 RunStatus = Literal["new", "resume", "finished"]
 

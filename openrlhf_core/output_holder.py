@@ -17,8 +17,8 @@ from typing import Protocol
 from pydantic import Field, ValidationError
 
 from openrlhf_core.durable import write_durably, writing
-from openrlhf_core.spec.base import PositiveInt, SpecModel
-from openrlhf_core.spec.errors import ConfigurationError, RetryableError
+from openrlhf_core.spec.exit_codes import ConfigurationError, RetryableError
+from openrlhf_core.spec.kinds.base import PositiveInt, SpecModel
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from openrlhf_core.spec.base import NonNegativeInt, SpecModel
-from openrlhf_core.spec.training import TrainingSpec
+from openrlhf_core.spec.kinds.base import NonNegativeInt, SpecModel
+from openrlhf_core.spec.kinds.training import TrainingSpec
 
 RUN_FILE = "run.json"
 FREE_FIELDS = ("logging", "checkpoint", "weightSync.timeoutSeconds")

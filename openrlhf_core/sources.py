@@ -20,8 +20,8 @@ from huggingface_hub.errors import (
 
 from openrlhf_core.builtin.catalogue import Use as BuiltinUse
 from openrlhf_core.builtin.catalogue import builtin_names, builtin_path
-from openrlhf_core.spec.errors import ConfigurationError, RetryableError, RunError
-from openrlhf_core.spec.sources import Source, Use, parse_source
+from openrlhf_core.spec.exit_codes import ConfigurationError, RetryableError, RunError
+from openrlhf_core.spec.kinds.sources import Source, Use, parse_source
 
 MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken")
 DATA_FILES = ("*.jsonl", "*.json", "*.csv", "*.parquet", "*.arrow", "*.gz", "*.zst", "README.md")

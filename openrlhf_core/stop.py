@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from openrlhf_core.spec.errors import StopRequested
+from openrlhf_core.spec.exit_codes import StopRequested
 
 SECOND_INTERRUPT_EXIT_CODE = 130
 

@@ -23,7 +23,7 @@ from openrlhf_core.engines.protocols import (
 )
 from openrlhf_core.orchestration.collect import Call
 from openrlhf_core.samples import OptimizerBatch
-from openrlhf_core.spec.errors import WorkAbandoned
+from openrlhf_core.spec.exit_codes import WorkAbandoned
 
 Diary = list[str]
 

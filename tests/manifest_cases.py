@@ -4,7 +4,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from openrlhf_core.spec.yaml_reader import read_yaml
+from openrlhf_core.spec.reading.yaml_reader import read_yaml
 
 FOLDER = Path(__file__).parent / "manifests"
 BASE: dict[str, Any] = read_yaml((FOLDER / "base.yaml").read_bytes()).documents[0].data

@@ -216,7 +216,7 @@ def install_project(target: Target) -> None:
     command = [target.python, "-m", "pip", "install", "--no-deps", "--no-build-isolation"]
     run("pip", [*command, *source, str(target.project)], target.venv)
     say("Preparing DeepSpeed, so that no run has to compile")
-    builder = [target.python, "-m", "openrlhf_core.engines.deepspeed_extensions"]
+    builder = [target.python, "-m", "openrlhf_core.engines.deepspeed.extensions"]
     run("Preparing DeepSpeed", builder, target.venv)
 
 

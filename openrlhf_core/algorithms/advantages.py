@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int64
 
-from openrlhf_core.spec.rl import Estimator, Normalization
+from openrlhf_core.spec.kinds.rl import Estimator, Normalization
 
 DEVIATION_FLOOR = 1e-6
 """Added to a group's standard deviation, so that equal scores give zeros and no division by 0."""

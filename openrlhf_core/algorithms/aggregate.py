@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from openrlhf_core.spec.rl import Aggregation
+from openrlhf_core.spec.kinds.rl import Aggregation
 
 
 @dataclass(frozen=True)

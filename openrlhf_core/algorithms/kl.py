@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from openrlhf_core.spec.rl import KLEstimator
+from openrlhf_core.spec.kinds.rl import KLEstimator
 
 EXPONENT_BOUND = 10.0
 """Above it K3's exponential goes on as its tangent: finite, and the gradient keeps its sign."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 from openrlhf_core.spec.run_config import RunConfig
 
 TOKEN_VARIABLE = "RAY_AUTH_TOKEN"

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import get_args
 
 from openrlhf_core.cli.problems import write_out
-from openrlhf_core.spec.errors import ConfigurationError
-from openrlhf_core.spec.rl import Algorithm
-from openrlhf_core.spec.validate import judge_content
-from openrlhf_core.spec.yaml_scalars import resolve_plain
+from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.rl import Algorithm
+from openrlhf_core.spec.reading.validate import judge_content
+from openrlhf_core.spec.reading.yaml_scalars import resolve_plain
 
 RECIPES = ("RL",)
 PLAIN = re.compile(r"[A-Za-z][\w./@-]*(://[\w./@-]*)?", re.ASCII)

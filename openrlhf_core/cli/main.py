@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from openrlhf_core.spec.errors import RunError
+from openrlhf_core.spec.exit_codes import RunError
 
 GROUP = "rlhf.commands"
 DEBUG_VARIABLE = "RLHF_DEBUG"

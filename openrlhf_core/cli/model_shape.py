@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from openrlhf_core.builtin.catalogue import builtin_names, builtin_path
-from openrlhf_core.spec.errors import ConfigurationError
-from openrlhf_core.spec.memory import ModelShape
-from openrlhf_core.spec.sources import Source, parse_source
+from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.sources import Source, parse_source
+from openrlhf_core.spec.planning.memory import ModelShape
 
 
 def find_shape(source: str, base: Path, model_config: Path | None) -> tuple[ModelShape | None, str]:

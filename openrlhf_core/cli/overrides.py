@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
-from openrlhf_core.spec.errors import ConfigurationError
-from openrlhf_core.spec.job import RLHFJobSpec
-from openrlhf_core.spec.spec_tree import field_names
-from openrlhf_core.spec.training import TrainingSpec
-from openrlhf_core.spec.yaml_reader import Path, path_text, read_yaml
+from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.job import RLHFJobSpec
+from openrlhf_core.spec.kinds.training import TrainingSpec
+from openrlhf_core.spec.reading.spec_tree import field_names
+from openrlhf_core.spec.reading.yaml_reader import Path, path_text, read_yaml
 
 ROOTS = ("apiVersion", "kind", "metadata", "spec")
 PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")

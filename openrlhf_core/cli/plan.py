@@ -8,14 +8,19 @@ from typing import Any
 from openrlhf_core.cli.model_shape import find_shape
 from openrlhf_core.cli.plan_table import render
 from openrlhf_core.cli.problems import load_manifests, only_job, write_out
-from openrlhf_core.spec.errors import ConfigurationError
-from openrlhf_core.spec.fit import Change, Fit, estimate, smallest_change
-from openrlhf_core.spec.job import RLHFJob
-from openrlhf_core.spec.plan import Plan, make_plan, plan_hash
-from openrlhf_core.spec.presets import LearnerSettings, RLSettings, resolve_learner, resolve_rl
-from openrlhf_core.spec.quantity import parse_quantity
-from openrlhf_core.spec.training import TrainingSpec
-from openrlhf_core.spec.validate import ManifestFile
+from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.job import RLHFJob
+from openrlhf_core.spec.kinds.quantity import parse_quantity
+from openrlhf_core.spec.kinds.training import TrainingSpec
+from openrlhf_core.spec.planning.fit import Change, Fit, estimate, smallest_change
+from openrlhf_core.spec.planning.plan import Plan, make_plan, plan_hash
+from openrlhf_core.spec.planning.presets import (
+    LearnerSettings,
+    RLSettings,
+    resolve_learner,
+    resolve_rl,
+)
+from openrlhf_core.spec.reading.validate import ManifestFile
 
 
 @dataclass(frozen=True)

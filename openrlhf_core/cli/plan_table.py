@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from openrlhf_core.spec.fit import Fit, GroupMemory
-from openrlhf_core.spec.plan import Plan, plan_hash
-from openrlhf_core.spec.quantity import format_bytes
+from openrlhf_core.spec.kinds.quantity import format_bytes
+from openrlhf_core.spec.planning.fit import Fit, GroupMemory
+from openrlhf_core.spec.planning.plan import Plan, plan_hash
 
 if TYPE_CHECKING:
     from openrlhf_core.cli.plan import Report

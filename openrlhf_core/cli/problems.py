@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TextIO
 
 from openrlhf_core.cli.overrides import apply_overrides
-from openrlhf_core.spec.errors import ConfigurationError
-from openrlhf_core.spec.job import RLHFJob
-from openrlhf_core.spec.problem import Problem
-from openrlhf_core.spec.validate import ManifestFile, judge_yaml, read_manifests
-from openrlhf_core.spec.yaml_reader import read_yaml
+from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.job import RLHFJob
+from openrlhf_core.spec.reading.problem import Problem
+from openrlhf_core.spec.reading.validate import ManifestFile, judge_yaml, read_manifests
+from openrlhf_core.spec.reading.yaml_reader import read_yaml
 
 
 def as_text(problems: Sequence[Problem]) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from openrlhf_core.ray_environment import local_ray_environment
-from openrlhf_core.spec.errors import ConfigurationError
-from openrlhf_core.spec.job import RLHFJob
-from openrlhf_core.spec.plan import Plan, make_plan
+from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.job import RLHFJob
+from openrlhf_core.spec.planning.plan import Plan, make_plan
 from openrlhf_core.spec.run_config import DeviceConfig, PortsConfig, RunConfig
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from openrlhf_core.cli.problems import as_json, as_text, write_out
-from openrlhf_core.spec.validate import ManifestFile, read_manifests
+from openrlhf_core.spec.reading.validate import ManifestFile, read_manifests
 
 
 def validate(files: Sequence[Path], output_format: str) -> int:

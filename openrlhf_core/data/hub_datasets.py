@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from openrlhf_core.data.tables import Table, TablePart
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 
 
 def is_saved_dataset(directory: Path) -> bool:

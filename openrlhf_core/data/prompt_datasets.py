@@ -12,9 +12,9 @@ from openrlhf_core.data.hub_datasets import is_saved_dataset, read_hub_dataset
 from openrlhf_core.data.tables import Row, Table, read_table
 from openrlhf_core.data.templates import render_prompts
 from openrlhf_core.sources import Locator
-from openrlhf_core.spec.data import DatasetSpec, DataSpec
-from openrlhf_core.spec.errors import ConfigurationError
-from openrlhf_core.spec.sources import parse_source
+from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.data import DatasetSpec, DataSpec
+from openrlhf_core.spec.kinds.sources import parse_source
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from openrlhf_core.data.tables import Row, Table
-from openrlhf_core.spec.data import DataSpec
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.data import DataSpec
 
 
 def render_prompts(table: Table, data: DataSpec, tokenizer: PreTrainedTokenizerBase) -> list[str]:

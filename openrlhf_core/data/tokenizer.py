@@ -8,8 +8,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from openrlhf_core.samples import Rollout
 from openrlhf_core.sources import Locator
-from openrlhf_core.spec.errors import ConfigurationError
-from openrlhf_core.spec.model import ChatTemplateSpec
+from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.model import ChatTemplateSpec
 
 VOCABULARY_FILES = (
     "tokenizer.json",

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openrlhf_core.models.load import Attention, DeviceKind, Dtype
-from openrlhf_core.spec.learner import OptimizerSpec
-from openrlhf_core.spec.presets import KLSettings, PolicyLossSettings
+from openrlhf_core.spec.kinds.learner import OptimizerSpec
+from openrlhf_core.spec.planning.presets import KLSettings, PolicyLossSettings
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 
 from openrlhf_core.engines.learner_settings import Hardware, Rank
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 
 
 def take_device(hardware: Hardware, local_index: int) -> torch.device:

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from openrlhf_core.orchestration.loss import describe_loss, first_line
-from openrlhf_core.spec.errors import RetryableError, RunError
+from openrlhf_core.orchestration.lost_worker import describe_loss, first_line
+from openrlhf_core.spec.exit_codes import RetryableError, RunError
 from openrlhf_core.stop import StopFlag
 
 logger = logging.getLogger(__name__)

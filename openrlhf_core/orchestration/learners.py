@@ -26,7 +26,7 @@ from openrlhf_core.orchestration.forward import forward_logprobs
 from openrlhf_core.orchestration.placement import Reservation, Seat
 from openrlhf_core.samples import OptimizerBatch
 from openrlhf_core.sources import Locator
-from openrlhf_core.spec.plan import PlannedRank
+from openrlhf_core.spec.planning.plan import PlannedRank
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class LearnerSetup:
     def make(self, rank: Rank) -> Learner:
         """Loads one rank's learner, in the process that calls this."""
         # DeepSpeed takes seconds to import, and the driver has no use for it.
-        from openrlhf_core.engines.deepspeed_learner import DeepSpeedLearner  # noqa: PLC0415
+        from openrlhf_core.engines.deepspeed.learner import DeepSpeedLearner  # noqa: PLC0415
 
         directory = self.locator.locate(self.source, "model", self.model.trust_remote_code)
         model = replace(self.model, directory=directory)

@@ -13,8 +13,8 @@ from ray.util.placement_group import PlacementGroup, placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from openrlhf_core.orchestration.collect import Call, Collect
-from openrlhf_core.spec.errors import RetryableError
-from openrlhf_core.spec.plan import PlannedEngine, PlannedGroup, PlannedRank
+from openrlhf_core.spec.exit_codes import RetryableError
+from openrlhf_core.spec.planning.plan import PlannedEngine, PlannedGroup, PlannedRank
 from openrlhf_core.spec.run_config import DeviceConfig
 
 RESERVE_TIMEOUT_SECONDS = 1800.0

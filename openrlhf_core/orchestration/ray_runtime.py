@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import ray
 
 from openrlhf_core.orchestration import ray_reaper
-from openrlhf_core.spec.errors import RetryableError
+from openrlhf_core.spec.exit_codes import RetryableError
 
 logger = logging.getLogger(__name__)
 

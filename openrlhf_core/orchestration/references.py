@@ -15,7 +15,7 @@ from openrlhf_core.orchestration.collect import Call, Collect
 from openrlhf_core.orchestration.forward import forward_logprobs
 from openrlhf_core.orchestration.placement import Reservation, Seat
 from openrlhf_core.sources import Locator
-from openrlhf_core.spec.plan import PlannedRank
+from openrlhf_core.spec.planning.plan import PlannedRank
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from openrlhf_core.rewards.call import RewardAnswer, RewardRequest, answer
 from openrlhf_core.rewards.load import Code, RewardFunction, load_function
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 
 
 @dataclass(frozen=True)

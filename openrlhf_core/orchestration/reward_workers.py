@@ -22,8 +22,8 @@ from openrlhf_core.rewards.combine import PartScores, combine
 from openrlhf_core.rewards.requests import make_request, split_calls
 from openrlhf_core.samples import Rollout, ScoredRollout
 from openrlhf_core.sources import Locator
-from openrlhf_core.spec.errors import ConfigurationError
-from openrlhf_core.spec.reward import RewardFunctionSpec
+from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.reward import RewardFunctionSpec
 
 logger = logging.getLogger(__name__)
 

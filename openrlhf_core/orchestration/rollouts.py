@@ -14,14 +14,14 @@ from openrlhf_core.engines.protocols import (
     SyncGroup,
     WeightInfo,
 )
-from openrlhf_core.engines.rollout_environment import DeviceKind
+from openrlhf_core.engines.vllm.environment import DeviceKind
 from openrlhf_core.engines.weight_sync.backend import SyncBackend
 from openrlhf_core.orchestration.collect import Call, Collect
 from openrlhf_core.orchestration.placement import Reservation, Seat
 from openrlhf_core.sources import Locator
-from openrlhf_core.spec.plan import PlannedEngine
-from openrlhf_core.spec.presets import DType
-from openrlhf_core.spec.rollout import RolloutSpec
+from openrlhf_core.spec.kinds.rollout import RolloutSpec
+from openrlhf_core.spec.planning.plan import PlannedEngine
+from openrlhf_core.spec.planning.presets import DType
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class RolloutSetup:
     def make(self) -> RolloutEngine:
         """Loads an engine, in the process that calls this."""
         # vLLM takes seconds to import and reads its environment then: only in an engine's process.
-        from openrlhf_core.engines.vllm_rollout import (  # noqa: PLC0415
+        from openrlhf_core.engines.vllm.rollout import (  # noqa: PLC0415
             EngineSettings,
             VllmRolloutEngine,
         )

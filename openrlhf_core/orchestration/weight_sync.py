@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from openrlhf_core.orchestration.collect import Collect
 from openrlhf_core.orchestration.learners import LearnerGroup
 from openrlhf_core.orchestration.rollouts import RolloutGroup
-from openrlhf_core.spec.errors import RetryableError
+from openrlhf_core.spec.exit_codes import RetryableError
 
 
 @dataclass(frozen=True)

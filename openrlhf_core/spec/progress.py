@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from openrlhf_core.spec.base import SpecModel
+from openrlhf_core.spec.kinds.base import SpecModel
 
 LAST_WORD = "rlhf-progress: "
 """Begins the line in which a driver on a cluster that ends prints its last Progress, as JSON: its

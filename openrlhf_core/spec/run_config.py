@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from openrlhf_core.spec.base import NonNegativeFloat, PositiveInt, ShortText, SpecModel
-from openrlhf_core.spec.training import TrainingSpec
+from openrlhf_core.spec.kinds.base import NonNegativeFloat, PositiveInt, ShortText, SpecModel
+from openrlhf_core.spec.kinds.training import TrainingSpec
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 

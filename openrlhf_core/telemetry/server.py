@@ -15,7 +15,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from openrlhf_core.spec.errors import ConfigurationError, RetryableError
+from openrlhf_core.spec.exit_codes import ConfigurationError, RetryableError
 from openrlhf_core.spec.run_config import PortsConfig
 from openrlhf_core.telemetry.exposition import CONTENT_TYPE, JobLabels, render_metrics
 from openrlhf_core.telemetry.progress import ProgressBoard

@@ -8,7 +8,7 @@ import plotille
 from pydantic import Field
 
 from openrlhf_core.durable import write_durably
-from openrlhf_core.spec.base import SpecModel
+from openrlhf_core.spec.kinds.base import SpecModel
 from openrlhf_core.spec.metrics import find_metric
 from openrlhf_core.spec.progress import CheckpointRecord
 from openrlhf_core.telemetry.display import short_duration

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from openrlhf_core.durable import writing
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 
 try:
     from tensorboard.compat.proto.event_pb2 import Event, SessionLog

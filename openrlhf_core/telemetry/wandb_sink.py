@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from openrlhf_core.durable import writing
-from openrlhf_core.spec.errors import ConfigurationError, RetryableError
-from openrlhf_core.spec.records import WandbSpec
+from openrlhf_core.spec.exit_codes import ConfigurationError, RetryableError
+from openrlhf_core.spec.kinds.records import WandbSpec
 
 try:
     import wandb

@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Iterator
 
-from openrlhf_core.spec.status import Condition, RLHFJobStatus
+from openrlhf_core.spec.kinds.status import Condition, RLHFJobStatus
 from rlhf_operator import names
 from rlhf_operator.clients.api_errors import ApiError, Conflict
 from rlhf_operator.clients.kubernetes import EVENTS, Object

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Literal, get_args
 
-from openrlhf_core.spec.status import Condition, ConditionType, JobPhase
+from openrlhf_core.spec.kinds.status import Condition, ConditionType, JobPhase
 
 TYPES: tuple[ConditionType, ...] = get_args(ConditionType)
 

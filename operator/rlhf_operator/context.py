@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from openrlhf_core.spec.runtime import RLHFRuntimeSpec
+from openrlhf_core.spec.kinds.runtime import RLHFRuntimeSpec
 from rlhf_operator.cache import Cache, JobKey
 from rlhf_operator.clients.kubernetes import KubernetesClient
 from rlhf_operator.metrics import OperatorMetrics

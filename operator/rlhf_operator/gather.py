@@ -4,11 +4,11 @@ Watches feed the cache; what a verdict rests on (a cluster or a head that is gon
 first, because the cache may lag behind.
 """
 
-from openrlhf_core.spec.job import RLHFJob
-from openrlhf_core.spec.plan import make_plan, plan_hash
+from openrlhf_core.spec.kinds.job import RLHFJob
+from openrlhf_core.spec.kinds.runtime import RLHFRuntimeSpec
+from openrlhf_core.spec.kinds.status import RLHFJobStatus
+from openrlhf_core.spec.planning.plan import make_plan, plan_hash
 from openrlhf_core.spec.progress import Progress
-from openrlhf_core.spec.runtime import RLHFRuntimeSpec
-from openrlhf_core.spec.status import RLHFJobStatus
 from rlhf_operator import names
 from rlhf_operator.cache import JobKey
 from rlhf_operator.clients import progress as progress_client

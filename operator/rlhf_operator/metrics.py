@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from openrlhf_core.spec.status import RLHFJobStatus
+from openrlhf_core.spec.kinds.status import RLHFJobStatus
 from rlhf_operator.cache import JobKey
 
 

@@ -6,9 +6,9 @@ Asks the API server; what it finds becomes Validated=False, never an exception.
 from collections.abc import Iterable
 from typing import Any
 
-from openrlhf_core.spec.job import RLHFJob
-from openrlhf_core.spec.runtime import RLHFRuntimeSpec
-from openrlhf_core.spec.validate import judge
+from openrlhf_core.spec.kinds.job import RLHFJob
+from openrlhf_core.spec.kinds.runtime import RLHFRuntimeSpec
+from openrlhf_core.spec.reading.validate import judge
 from rlhf_operator.clients.api_errors import Denied, Invalid, NotFound
 from rlhf_operator.clients.kubernetes import (
     CLAIMS,

@@ -8,7 +8,7 @@ import logging
 import time
 from datetime import UTC, datetime
 
-from openrlhf_core.spec.status import RLHFJobStatus
+from openrlhf_core.spec.kinds.status import RLHFJobStatus
 from rlhf_operator.cache import JobKey, version_of
 from rlhf_operator.clients.api_errors import Conflict, Denied, NotFound
 from rlhf_operator.clients.kubernetes import JOBS, Object

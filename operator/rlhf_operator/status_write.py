@@ -4,7 +4,7 @@ import logging
 import time
 from typing import Any
 
-from openrlhf_core.spec.status import RLHFJobStatus
+from openrlhf_core.spec.kinds.status import RLHFJobStatus
 from rlhf_operator.announce import announce
 from rlhf_operator.cache import JobKey
 from rlhf_operator.clients.kubernetes import JOBS, Object

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from openrlhf_core.spec.job import RLHFJob
-from openrlhf_core.spec.runtime import ClusterRLHFRuntime
+from openrlhf_core.spec.kinds.job import RLHFJob
+from openrlhf_core.spec.kinds.runtime import ClusterRLHFRuntime
 from rlhf_operator.clients.permissions import PERMISSIONS, Scope
 from rlhf_operator.codegen.chart_values import ChartValues
 from rlhf_operator.codegen.helm import CHART, ROOT, generated_files

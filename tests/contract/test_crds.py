@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from manifest_cases import BASE, MALFORMED, spoilt
 
-from openrlhf_core.spec.base import SpecModel
-from openrlhf_core.spec.job import RLHFJob
-from openrlhf_core.spec.rules import RULES, rules_of
-from openrlhf_core.spec.sources import ALLOWED, parse_source, source_rule
-from openrlhf_core.spec.spec_tree import instances
-from openrlhf_core.spec.validate import judge_document
+from openrlhf_core.spec.kinds.base import SpecModel
+from openrlhf_core.spec.kinds.job import RLHFJob
+from openrlhf_core.spec.kinds.sources import ALLOWED, parse_source, source_rule
+from openrlhf_core.spec.reading.rules import RULES, rules_of
+from openrlhf_core.spec.reading.spec_tree import instances
+from openrlhf_core.spec.reading.validate import judge_document
 from rlhf_operator.codegen.crd import KINDS, definition, file_name, render
 
 ROOT = Path(__file__).parents[2]

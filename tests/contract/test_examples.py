@@ -6,8 +6,8 @@ import pytest
 
 from openrlhf_core.cli.plan import make_report
 from openrlhf_core.cli.plan_table import render
-from openrlhf_core.spec.plan import make_plan
-from openrlhf_core.spec.validate import read_manifests
+from openrlhf_core.spec.planning.plan import make_plan
+from openrlhf_core.spec.reading.validate import read_manifests
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from openrlhf_core.spec.validate import judge_content
+from openrlhf_core.spec.reading.validate import judge_content
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text()

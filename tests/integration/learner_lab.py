@@ -22,7 +22,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from openrlhf_core.engines.deepspeed_learner import DeepSpeedLearner
+from openrlhf_core.engines.deepspeed.learner import DeepSpeedLearner
 from openrlhf_core.engines.learner_settings import (
     Hardware,
     ModelSettings,
@@ -33,9 +33,9 @@ from openrlhf_core.engines.learner_settings import (
 from openrlhf_core.engines.reference_model import ReferenceModel
 from openrlhf_core.models.load import Dtype
 from openrlhf_core.samples import OptimizerBatch, TrainSample
-from openrlhf_core.spec.errors import ConfigurationError, NonFiniteError, WorkAbandoned
-from openrlhf_core.spec.learner import OptimizerSpec
-from openrlhf_core.spec.presets import KLSettings, PolicyLossSettings
+from openrlhf_core.spec.exit_codes import ConfigurationError, NonFiniteError, WorkAbandoned
+from openrlhf_core.spec.kinds.learner import OptimizerSpec
+from openrlhf_core.spec.planning.presets import KLSettings, PolicyLossSettings
 
 HARDWARE = Hardware("CPU", threads=1)
 STAGES = (0, 1, 2, 3)

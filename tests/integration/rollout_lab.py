@@ -19,7 +19,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from openrlhf_core.engines.rollout_environment import engine_environment
+from openrlhf_core.engines.vllm.environment import engine_environment
 
 os.environ.update(engine_environment("CPU", threads=1))
 
@@ -35,7 +35,7 @@ from openrlhf_core.engines.protocols import (
     SyncGroup,
     WeightInfo,
 )
-from openrlhf_core.engines.vllm_rollout import EngineSettings, VllmRolloutEngine
+from openrlhf_core.engines.vllm.rollout import EngineSettings, VllmRolloutEngine
 from openrlhf_core.engines.weight_sync.ipc_channel import (
     IpcPublisher,
     decode_update,
@@ -44,8 +44,8 @@ from openrlhf_core.engines.weight_sync.ipc_channel import (
 from openrlhf_core.engines.weight_sync.receiver import make_receiver
 from openrlhf_core.engines.weight_sync.sender import WeightSender, make_sender
 from openrlhf_core.engines.weight_sync.vllm_sender import RoundSource, SilentClient
-from openrlhf_core.spec.errors import RunError
-from openrlhf_core.spec.rollout import RolloutSpec, SamplingSpec
+from openrlhf_core.spec.exit_codes import RunError
+from openrlhf_core.spec.kinds.rollout import RolloutSpec, SamplingSpec
 
 SPEC = RolloutSpec(kv_cache_bytes=1 << 27)
 SETTINGS = EngineSettings(256, "Float32", seed=1, device_kind="CPU", sync_backend="gloo")

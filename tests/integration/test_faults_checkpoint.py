@@ -18,7 +18,7 @@ import pytest
 
 from openrlhf_core.checkpoint import CheckpointStore
 from openrlhf_core.checkpoint_manifest import RunState
-from openrlhf_core.spec.errors import RetryableError, RunError
+from openrlhf_core.spec.exit_codes import RetryableError, RunError
 
 FORK = multiprocessing.get_context("fork")
 
@@ -171,7 +171,7 @@ FILL_THE_DISK = textwrap.dedent("""
     sys.path.insert(0, sys.argv[2])
     from test_faults_checkpoint import commit, make_state, newest_step
     from openrlhf_core.checkpoint import CheckpointStore
-    from openrlhf_core.spec.errors import RunError
+    from openrlhf_core.spec.exit_codes import RunError
 
     output = Path(sys.argv[1])
     store = CheckpointStore(output, keep=2)

@@ -13,8 +13,8 @@ import ray
 from openrlhf_core.orchestration.reward_workers import RewardPool
 from openrlhf_core.samples import Prompt, Rollout, ScoredRollout
 from openrlhf_core.sources import Locator
-from openrlhf_core.spec.errors import ConfigurationError, StopRequested
-from openrlhf_core.spec.reward import RewardFunctionSpec
+from openrlhf_core.spec.exit_codes import ConfigurationError, StopRequested
+from openrlhf_core.spec.kinds.reward import RewardFunctionSpec
 
 
 def nobody_stops() -> None:

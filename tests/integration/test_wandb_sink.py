@@ -8,8 +8,8 @@ from pathlib import Path
 CODE = """
 import sys
 from pathlib import Path
-from openrlhf_core.spec.errors import RunError
-from openrlhf_core.spec.records import WandbSpec
+from openrlhf_core.spec.exit_codes import RunError
+from openrlhf_core.spec.kinds.records import WandbSpec
 from openrlhf_core.telemetry.wandb_sink import WandbSink
 try:
     sink = WandbSink(WandbSpec(project="rlhf"), Path(sys.argv[1]), "ab12", "job", {"seed": 1})

@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from openrlhf_core.engines.rollout_environment import DeviceKind
-from openrlhf_core.spec.errors import ConfigurationError
-from openrlhf_core.spec.plan import Sharing
+from openrlhf_core.engines.vllm.environment import DeviceKind
+from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.planning.plan import Sharing
 
 RequestedBackend = Literal["Auto", "NCCL", "CUDAIPC", "Gloo"]
 SyncBackend = Literal["gloo", "nccl", "ipc"]

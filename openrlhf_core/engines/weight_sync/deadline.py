@@ -6,7 +6,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import TypeVar
 
-from openrlhf_core.spec.errors import RetryableError
+from openrlhf_core.spec.exit_codes import RetryableError
 
 Result = TypeVar("Result")
 

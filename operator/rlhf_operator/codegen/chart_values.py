@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from openrlhf_core.spec.base import PositiveInt, ShortText, SpecModel
+from openrlhf_core.spec.kinds.base import PositiveInt, ShortText, SpecModel
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 NamespaceName = Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]

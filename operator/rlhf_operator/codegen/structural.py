@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from openrlhf_core.spec.rules import rules_of
+from openrlhf_core.spec.reading.rules import rules_of
 
 Schema = dict[str, Any]
 

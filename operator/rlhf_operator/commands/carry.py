@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from openrlhf_core.spec.errors import ConfigurationError
-from openrlhf_core.spec.sources import parse_source
+from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.sources import parse_source
 
 Manifest = dict[str, Any]
 

@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from openrlhf_core.spec.status import CheckpointStatus
+from openrlhf_core.spec.kinds.status import CheckpointStatus
 from rlhf_operator.commands.cluster import Cluster
 from rlhf_operator.commands.job_view import JobView
 

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from openrlhf_core.spec.errors import ConfigurationError
-from openrlhf_core.spec.runtime import RLHFRuntimeSpec
+from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.runtime import RLHFRuntimeSpec
 from rlhf_operator.commands.cluster import Cluster, NotFoundError
 from rlhf_operator.commands.job_view import JobView
 from rlhf_operator.commands.pods import container_log, get_pod

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 
 Consent = Callable[[str], bool]
 """Whether the question is answered with yes."""

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.text import Text
 
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 from rlhf_operator.commands.cluster import Cluster, NotFoundError
 from rlhf_operator.names import GROUP, LABEL_OPERATOR, OPERATOR_NAME, VERSION
 

@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from openrlhf_core.spec.errors import ConfigurationError
-from openrlhf_core.spec.runtime import RLHFRuntimeSpec
+from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.runtime import RLHFRuntimeSpec
 from rlhf_operator.commands.claim_reader import read_claim
 from rlhf_operator.commands.cluster import Cluster
 from rlhf_operator.commands.job_view import JobView

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
-from openrlhf_core.spec.status import Condition, ConditionType, JobPhase, RLHFJobStatus
+from openrlhf_core.spec.kinds.status import Condition, ConditionType, JobPhase, RLHFJobStatus
 from rlhf_operator.conditions import find, is_true
 
 Outcome = Literal["Complete", "Failed"]

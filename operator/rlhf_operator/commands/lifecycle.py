@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 from rlhf_operator.commands.cluster import Cluster, NotFoundError
 from rlhf_operator.commands.job_view import JobView
 from rlhf_operator.commands.status import job_changes

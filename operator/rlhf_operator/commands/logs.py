@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from queue import Queue
 
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 from rlhf_operator.commands.cluster import Cluster
 from rlhf_operator.commands.job_view import JobView
 from rlhf_operator.commands.pods import Pod, container_log, pods_of, run_in

@@ -13,7 +13,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import stream
 from urllib3.exceptions import HTTPError
 
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 from rlhf_operator.commands.cluster import Cluster, lines_of
 from rlhf_operator.names import HEAD_GROUP, LABEL_JOB, LABEL_RAY_GROUP, LABEL_RAY_NODE_TYPE
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 
 
 def object_text(manifest: dict[str, Any], form: str) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.live import Live
 
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 from rlhf_operator.commands.cluster import Cluster, Manifest
 from rlhf_operator.commands.job_view import JobView
 from rlhf_operator.commands.status_view import event_time, status_line, status_view

@@ -5,10 +5,10 @@ from typing import Any
 
 from rich.console import Console
 
-from openrlhf_core.spec.base import without_nulls
-from openrlhf_core.spec.errors import ConfigurationError
-from openrlhf_core.spec.validate import read_manifests
-from openrlhf_core.spec.yaml_reader import read_yaml
+from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.base import without_nulls
+from openrlhf_core.spec.reading.validate import read_manifests
+from openrlhf_core.spec.reading.yaml_reader import read_yaml
 from rlhf_operator.commands.carry import bare_sources, config_map, read_files, with_carried_sources
 from rlhf_operator.commands.cluster import Cluster
 from rlhf_operator.commands.consent import Consent

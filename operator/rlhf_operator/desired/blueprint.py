@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from openrlhf_core.spec.plan import PlannedGroup
-from openrlhf_core.spec.sources import Source
-from openrlhf_core.spec.storage import OutputStorageSpec
+from openrlhf_core.spec.kinds.sources import Source
+from openrlhf_core.spec.kinds.storage import OutputStorageSpec
+from openrlhf_core.spec.planning.plan import PlannedGroup
 from rlhf_operator.desired.identity import JobIdentity
 from rlhf_operator.desired.merged import MergedRuntime
 

@@ -3,10 +3,10 @@
 Written before the first pod and never again: later edits of a runtime change no running job.
 """
 
+from openrlhf_core.spec.kinds.runtime import RLHFRuntimeSpec
+from openrlhf_core.spec.kinds.storage import OutputStorageSpec
+from openrlhf_core.spec.kinds.training import TrainingSpec
 from openrlhf_core.spec.run_config import DeviceConfig, PortsConfig, RunConfig
-from openrlhf_core.spec.runtime import RLHFRuntimeSpec
-from openrlhf_core.spec.storage import OutputStorageSpec
-from openrlhf_core.spec.training import TrainingSpec
 from rlhf_operator import names
 from rlhf_operator.desired import stop_hook
 from rlhf_operator.desired.identity import JobIdentity

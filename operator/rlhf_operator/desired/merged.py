@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from openrlhf_core.spec.job import ClusterGroupSpec, RLHFJobSpec
-from openrlhf_core.spec.kubernetes import PodOverrides
-from openrlhf_core.spec.runtime import DeviceSpec, Override, RLHFRuntimeSpec, WorkerSpec
-from openrlhf_core.spec.scheduling import SchedulingSpec
-from openrlhf_core.spec.storage import CacheStorageSpec, OutputStorageSpec
+from openrlhf_core.spec.kinds.job import ClusterGroupSpec, RLHFJobSpec
+from openrlhf_core.spec.kinds.kubernetes import PodOverrides
+from openrlhf_core.spec.kinds.runtime import DeviceSpec, Override, RLHFRuntimeSpec, WorkerSpec
+from openrlhf_core.spec.kinds.scheduling import SchedulingSpec
+from openrlhf_core.spec.kinds.storage import CacheStorageSpec, OutputStorageSpec
 from rlhf_operator.conditions import Reason
 from rlhf_operator.desired.ray_types import Object
 from rlhf_operator.findings import Finding

@@ -1,7 +1,7 @@
 """Pod templates of the head and of worker groups: restricted, without credentials, with grace."""
 
-from openrlhf_core.spec.kubernetes import PodOverrides
-from openrlhf_core.spec.plan import PlannedGroup
+from openrlhf_core.spec.kinds.kubernetes import PodOverrides
+from openrlhf_core.spec.planning.plan import PlannedGroup
 from rlhf_operator import names
 from rlhf_operator.desired import stop_hook
 from rlhf_operator.desired.blueprint import Blueprint

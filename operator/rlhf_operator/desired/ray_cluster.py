@@ -2,7 +2,7 @@
 
 import json
 
-from openrlhf_core.spec.plan import PlannedGroup
+from openrlhf_core.spec.planning.plan import PlannedGroup
 from rlhf_operator import names
 from rlhf_operator.desired.blueprint import Blueprint
 from rlhf_operator.desired.pods import head_template, worker_template

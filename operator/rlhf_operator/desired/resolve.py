@@ -1,8 +1,8 @@
 """A job over its runtime becomes a blueprint, or the findings that say why it can not."""
 
-from openrlhf_core.spec.job import RLHFJob
-from openrlhf_core.spec.plan import Plan, make_plan
-from openrlhf_core.spec.runtime import RLHFRuntimeSpec
+from openrlhf_core.spec.kinds.job import RLHFJob
+from openrlhf_core.spec.kinds.runtime import RLHFRuntimeSpec
+from openrlhf_core.spec.planning.plan import Plan, make_plan
 from rlhf_operator.conditions import Reason
 from rlhf_operator.desired.blueprint import Blueprint
 from rlhf_operator.desired.identity import JobIdentity

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from openrlhf_core.spec.plan import PlannedGroup
-from openrlhf_core.spec.quantity import parse_quantity
-from openrlhf_core.spec.runtime import DeviceSpec, WorkerSpec
+from openrlhf_core.spec.kinds.quantity import parse_quantity
+from openrlhf_core.spec.kinds.runtime import DeviceSpec, WorkerSpec
+from openrlhf_core.spec.planning.plan import PlannedGroup
 from rlhf_operator.desired.ray_types import Object
 
 DEFAULT_GPU_RESOURCE = "nvidia.com/gpu"

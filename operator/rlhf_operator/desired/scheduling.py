@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from openrlhf_core.spec.kubernetes import TopologySpec
-from openrlhf_core.spec.scheduling import SchedulingSpec
+from openrlhf_core.spec.kinds.kubernetes import TopologySpec
+from openrlhf_core.spec.kinds.scheduling import SchedulingSpec
 
 Labels = dict[str, str]
 

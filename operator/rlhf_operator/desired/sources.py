@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from openrlhf_core.spec.sources import Source, Use, parse_source
-from openrlhf_core.spec.training import TrainingSpec
+from openrlhf_core.spec.kinds.sources import Source, Use, parse_source
+from openrlhf_core.spec.kinds.training import TrainingSpec
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from decimal import Decimal
 
-from openrlhf_core.spec.quantity import Quantity
-from openrlhf_core.spec.sources import Source
-from openrlhf_core.spec.storage import CacheStorageSpec, OutputStorageSpec
+from openrlhf_core.spec.kinds.quantity import Quantity
+from openrlhf_core.spec.kinds.sources import Source
+from openrlhf_core.spec.kinds.storage import CacheStorageSpec, OutputStorageSpec
 from rlhf_operator import names
 from rlhf_operator.desired.ray_types import Object
 from rlhf_operator.desired.resources import format_quantity

@@ -1,6 +1,6 @@
 """The status after a step: what the step changes, what was observed, conditions, phase."""
 
-from openrlhf_core.spec.status import RLHFJobStatus
+from openrlhf_core.spec.kinds.status import RLHFJobStatus
 from rlhf_operator.conditions import phase_of
 from rlhf_operator.state.claims import claim_all
 from rlhf_operator.state.report import cluster_part, group_parts, progress_parts, resolved_parts

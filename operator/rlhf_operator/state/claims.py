@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from openrlhf_core.spec.status import Condition, ConditionType, RLHFJobStatus
+from openrlhf_core.spec.kinds.status import Condition, ConditionType, RLHFJobStatus
 from rlhf_operator.conditions import ConditionStatus, Reason, find, with_condition
 from rlhf_operator.state.situation import Situation
 from rlhf_operator.state.step import Activity, Step

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from openrlhf_core.spec.status import FailureStatus
+from openrlhf_core.spec.kinds.status import FailureStatus
 from rlhf_operator.conditions import Reason
 from rlhf_operator.state.outcome import Kind, Outcome
 from rlhf_operator.state.situation import Situation

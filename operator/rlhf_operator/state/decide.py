@@ -8,7 +8,7 @@ act may be performed twice.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from openrlhf_core.spec.status import RLHFJobStatus
+from openrlhf_core.spec.kinds.status import RLHFJobStatus
 from rlhf_operator.state.build_status import build_status
 from rlhf_operator.state.cleanup import clean_up
 from rlhf_operator.state.conclude import conclude

@@ -14,7 +14,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from openrlhf_core.spec.status import RayClusterStatus
+from openrlhf_core.spec.kinds.status import RayClusterStatus
 from rlhf_operator.conditions import Reason
 from rlhf_operator.state.cause import cause_of
 from rlhf_operator.state.observed import Driver

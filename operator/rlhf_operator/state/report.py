@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from openrlhf_core.spec.progress import Progress
-from openrlhf_core.spec.status import (
+from openrlhf_core.spec.kinds.status import (
     CheckpointsStatus,
     CheckpointStatus,
     GroupStatus,
@@ -13,6 +12,7 @@ from openrlhf_core.spec.status import (
     RayClusterStatus,
     ResolvedStatus,
 )
+from openrlhf_core.spec.progress import Progress
 from rlhf_operator import names
 from rlhf_operator.state.observed import Trouble
 from rlhf_operator.state.situation import Situation, is_usable

@@ -2,7 +2,7 @@
 is left that could still write: on the same cluster while that is healthy, else on a new one.
 """
 
-from openrlhf_core.spec.status import AttemptStatus, RayClusterStatus
+from openrlhf_core.spec.kinds.status import AttemptStatus, RayClusterStatus
 from rlhf_operator import names
 from rlhf_operator.conditions import Reason
 from rlhf_operator.state.situation import Situation, is_usable

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from openrlhf_core.spec.job import RLHFJob
-from openrlhf_core.spec.status import AttemptStatus, Condition, ConditionType, RLHFJobStatus
+from openrlhf_core.spec.kinds.job import RLHFJob
+from openrlhf_core.spec.kinds.status import AttemptStatus, Condition, ConditionType, RLHFJobStatus
 from rlhf_operator import conditions
 from rlhf_operator.state.observed import Observed, Pod
 from rlhf_operator.state.times import from_text

@@ -4,7 +4,7 @@ pods to that node."""
 from collections.abc import Mapping
 from typing import Any
 
-from openrlhf_core.spec.storage import OutputStorageSpec
+from openrlhf_core.spec.kinds.storage import OutputStorageSpec
 
 MANY_NODES = frozenset({"ReadWriteMany"})
 

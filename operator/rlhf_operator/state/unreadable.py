@@ -3,7 +3,7 @@ without being planned."""
 
 from datetime import datetime
 
-from openrlhf_core.spec.status import Condition, RLHFJobStatus
+from openrlhf_core.spec.kinds.status import Condition, RLHFJobStatus
 from rlhf_operator.conditions import Reason, phase_of, with_condition
 from rlhf_operator.findings import Finding
 from rlhf_operator.state.times import to_text

@@ -11,7 +11,7 @@ import yaml
 from rich.console import Console
 from typer.testing import CliRunner
 
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 from rlhf_operator.commands import lifecycle
 from rlhf_operator.commands.cluster import Cluster, ConflictError, NotFoundError, open_cluster
 from rlhf_operator.commands.consent import asked, given

@@ -9,8 +9,8 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from manifest_cases import BASE, MALFORMED, spoilt
 
-from openrlhf_core.spec.validate import judge_document
-from openrlhf_core.spec.yaml_reader import read_yaml
+from openrlhf_core.spec.reading.validate import judge_document
+from openrlhf_core.spec.reading.yaml_reader import read_yaml
 
 pytestmark = pytest.mark.cluster
 

@@ -7,7 +7,7 @@ from transformers import AutoTokenizer
 
 from bench_cases import CASES, NUM_PROMPTS, PROMPT_TOKENS, VOCABULARY
 from bench_inputs import END, PAD, make_tokenizer, prompts, write_inputs, write_run
-from openrlhf_core.spec.job import RLHFJob
+from openrlhf_core.spec.kinds.job import RLHFJob
 
 CASE = CASES["B1-0.3M"]
 

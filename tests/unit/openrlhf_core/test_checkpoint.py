@@ -10,7 +10,7 @@ import pytest
 
 from openrlhf_core.checkpoint import CheckpointStore
 from openrlhf_core.checkpoint_manifest import RunState, parse, render
-from openrlhf_core.spec.errors import RetryableError
+from openrlhf_core.spec.exit_codes import RetryableError
 from openrlhf_core.spec.progress import CheckpointRecord
 
 

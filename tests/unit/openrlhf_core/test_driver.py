@@ -3,7 +3,7 @@
 import json
 
 from openrlhf_core.driver import last_words
-from openrlhf_core.spec.errors import RetryableError
+from openrlhf_core.spec.exit_codes import RetryableError
 from openrlhf_core.spec.progress import LAST_ERROR, LAST_WORD, Progress
 from openrlhf_core.telemetry.progress import ProgressBoard
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from openrlhf_core.durable import explain_write_error, write_durably, writing
-from openrlhf_core.spec.errors import ConfigurationError, RetryableError
+from openrlhf_core.spec.exit_codes import ConfigurationError, RetryableError
 
 
 def fail(number: int, path: Path) -> OSError:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from openrlhf_core.output import OutputClaim, claim_output
-from openrlhf_core.spec.errors import ConfigurationError, RetryableError, RunError
-from openrlhf_core.spec.training import TrainingSpec
+from openrlhf_core.spec.exit_codes import ConfigurationError, RetryableError, RunError
+from openrlhf_core.spec.kinds.training import TrainingSpec
 
 FORK = multiprocessing.get_context("fork")
 

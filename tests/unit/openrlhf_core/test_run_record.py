@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from openrlhf_core.run_record import RunRecord, differences, grows
-from openrlhf_core.spec.training import TrainingSpec
+from openrlhf_core.spec.kinds.training import TrainingSpec
 
 
 def make_training(**changes: Any) -> TrainingSpec:

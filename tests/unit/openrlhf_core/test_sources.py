@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from openrlhf_core.sources import ClusterMounts, Locator
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 FILES = {
@@ -80,7 +80,7 @@ def locate_in_new_process(source: str, use: str, cache: Path, **environment: str
     """What `locate` prints there: huggingface_hub reads HF_ENDPOINT when it is imported."""
     code = (
         "import sys; from pathlib import Path; from openrlhf_core.sources import Locator\n"
-        "from openrlhf_core.spec.errors import RunError\n"
+        "from openrlhf_core.spec.exit_codes import RunError\n"
         "try: print(Locator(Path('.'), Path(sys.argv[3])).locate(sys.argv[1], sys.argv[2]))\n"
         "except RunError as error: print(type(error).__name__, error)\n"
     )

@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from openrlhf_core.spec.errors import StopRequested
+from openrlhf_core.spec.exit_codes import StopRequested
 from openrlhf_core.stop import StopFlag
 
 

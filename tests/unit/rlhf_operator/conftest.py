@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from openrlhf_core.spec.job import RLHFJob
+from openrlhf_core.spec.kinds.job import RLHFJob
+from openrlhf_core.spec.kinds.runtime import RLHFRuntimeSpec
+from openrlhf_core.spec.kinds.status import Condition, RLHFJobStatus
 from openrlhf_core.spec.progress import Progress
-from openrlhf_core.spec.runtime import RLHFRuntimeSpec
-from openrlhf_core.spec.status import Condition, RLHFJobStatus
 from rlhf_operator.state.observed import Cluster, Driver, Group, Observed, Pod, Resolved
 from rlhf_operator.state.situation import Situation
 

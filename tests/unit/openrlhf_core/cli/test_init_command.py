@@ -4,8 +4,8 @@ from typing import get_args
 
 import pytest
 
-from openrlhf_core.spec.rl import Algorithm
-from openrlhf_core.spec.validate import judge_content
+from openrlhf_core.spec.kinds.rl import Algorithm
+from openrlhf_core.spec.reading.validate import judge_content
 
 
 def job_of(ended):

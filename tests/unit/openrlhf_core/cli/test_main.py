@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from openrlhf_core.cli.main import app, main
-from openrlhf_core.spec.errors import ConfigurationError, RetryableError
+from openrlhf_core.spec.exit_codes import ConfigurationError, RetryableError
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from openrlhf_core.cli.model_shape import find_shape
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 
 CONFIG = {
     "hidden_size": 8,

@@ -3,7 +3,7 @@
 import pytest
 
 from openrlhf_core.cli.overrides import apply_overrides, parse_override
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 
 DATA = {"spec": {"training": {"maxSteps": 3, "data": {"train": [{"source": "a"}]}}}}
 

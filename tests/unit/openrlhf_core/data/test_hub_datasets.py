@@ -6,7 +6,7 @@ import datasets
 import pytest
 
 from openrlhf_core.data.hub_datasets import is_saved_dataset, read_hub_dataset
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 
 CARD = """---
 configs:

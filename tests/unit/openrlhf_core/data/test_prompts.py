@@ -12,8 +12,8 @@ from openrlhf_core.data.prompt_datasets import load_prompts
 from openrlhf_core.data.prompts import PromptStream
 from openrlhf_core.data.tokenizer import load_tokenizer
 from openrlhf_core.sources import Locator
-from openrlhf_core.spec.data import DataKeysSpec, DatasetSpec, DataSpec
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.data import DataKeysSpec, DatasetSpec, DataSpec
 
 TOKENIZER = load_tokenizer(builtin_path("tiny", "model"))
 

@@ -8,7 +8,7 @@ import pyarrow.parquet
 import pytest
 
 from openrlhf_core.data.tables import Table, read_table
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 
 
 def read(path: Path, subset: str | None = None, split: str = "train", max_rows: int | None = None):

@@ -13,8 +13,8 @@ from openrlhf_core.builtin.catalogue import builtin_path
 from openrlhf_core.data.tokenizer import load_tokenizer, query_texts, read_chat_template
 from openrlhf_core.samples import Prompt, Rollout
 from openrlhf_core.sources import Locator
-from openrlhf_core.spec.errors import ConfigurationError
-from openrlhf_core.spec.model import ChatTemplateSpec
+from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.model import ChatTemplateSpec
 
 TINY = builtin_path("tiny", "model")
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from openrlhf_core.models.load import attention_implementation, load_causal_lm, remove_dropout
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 
 
 def load(directory, **options):

@@ -6,7 +6,7 @@ import pytest
 import ray
 
 from openrlhf_core.orchestration.ray_runtime import local_ray
-from openrlhf_core.spec.errors import RetryableError
+from openrlhf_core.spec.exit_codes import RetryableError
 
 
 def test_a_ray_that_does_not_start_in_time_may_be_tried_again(

@@ -19,11 +19,11 @@ from openrlhf_core.orchestration.learners import LearnerActor, LearnerGroup
 from openrlhf_core.orchestration.rollouts import RolloutActor, RolloutGroup
 from openrlhf_core.orchestration.turns import Member, Turns
 from openrlhf_core.orchestration.weight_sync import WeightSync
-from openrlhf_core.recipes.journal import Journal, RLState
-from openrlhf_core.recipes.rl import RLPlan, RLWorkers
+from openrlhf_core.recipes.rl.step import RLPlan, RLWorkers
+from openrlhf_core.recipes.run.journal import Journal, RLState
 from openrlhf_core.samples import Prompt, Rollout, ScoredRollout
-from openrlhf_core.spec.presets import resolve_rl
-from openrlhf_core.spec.rl import RLSpec
+from openrlhf_core.spec.kinds.rl import RLSpec
+from openrlhf_core.spec.planning.presets import resolve_rl
 from openrlhf_core.stop import StopFlag
 from openrlhf_core.telemetry.progress import ProgressBoard
 from openrlhf_core.telemetry.recorder import Recorder

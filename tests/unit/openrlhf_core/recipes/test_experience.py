@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from openrlhf_core.recipes.experience import KnownLogprobs, describe, make_train_samples
+from openrlhf_core.recipes.rl.experience import KnownLogprobs, describe, make_train_samples
 from openrlhf_core.samples import Prompt, Rollout, ScoredRollout
-from openrlhf_core.spec.presets import resolve_rl
-from openrlhf_core.spec.rl import RLSpec
+from openrlhf_core.spec.kinds.rl import RLSpec
+from openrlhf_core.spec.planning.presets import resolve_rl
 
 NOTHING_KNOWN = KnownLogprobs(None, None)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from openrlhf_core.recipes.guard import ScoreGuard, check_logprob_gap
-from openrlhf_core.spec.errors import ConfigurationError, RetryableError
+from openrlhf_core.recipes.rl.guard import ScoreGuard, check_logprob_gap
+from openrlhf_core.spec.exit_codes import ConfigurationError, RetryableError
 
 
 def test_a_gap_of_rounding_is_fine() -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from openrlhf_core.recipes.guard import ScoreGuard
-from openrlhf_core.recipes.rl import train, train_step
-from openrlhf_core.spec.errors import RetryableError, WorkAbandoned
+from openrlhf_core.recipes.rl.guard import ScoreGuard
+from openrlhf_core.recipes.rl.step import train, train_step
+from openrlhf_core.spec.exit_codes import RetryableError, WorkAbandoned
 
 
 def test_checkpoints_are_committed_at_their_steps_with_the_learners_files(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from openrlhf_core.engines.protocols import Completion
-from openrlhf_core.recipes.requests import make_requests, make_rollouts, request_seed
+from openrlhf_core.recipes.rl.requests import make_requests, make_rollouts, request_seed
 from openrlhf_core.samples import Prompt
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import fakes
 import pytest
 
-from openrlhf_core.recipes.guard import ScoreGuard
-from openrlhf_core.recipes.rl import train, train_step
-from openrlhf_core.spec.errors import ConfigurationError, RetryableError, StopRequested
+from openrlhf_core.recipes.rl.guard import ScoreGuard
+from openrlhf_core.recipes.rl.step import train, train_step
+from openrlhf_core.spec.exit_codes import ConfigurationError, RetryableError, StopRequested
 
 
 def read_rows(output: Path) -> list[dict[str, float]]:

@@ -7,7 +7,7 @@ import pytest
 
 from openrlhf_core.builtin.catalogue import builtin_names, builtin_path
 from openrlhf_core.rewards.load import load_function
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 
 
 def write(path: Path, code: str) -> Path:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from openrlhf_core.spec.training import TrainingSpec
+from openrlhf_core.spec.kinds.training import TrainingSpec
 
 MakeTraining = Callable[..., TrainingSpec]
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from openrlhf_core.spec.fit import Change, estimate, smallest_change
-from openrlhf_core.spec.memory import ModelShape
+from openrlhf_core.spec.planning.fit import Change, estimate, smallest_change
+from openrlhf_core.spec.planning.memory import ModelShape
 
 SEVEN_BILLION = ModelShape(4096, 32, 11008, 32, 32, 128, 32000, False)
 GIB = 2**30

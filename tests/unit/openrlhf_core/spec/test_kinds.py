@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from openrlhf_core.spec.job import RLHFJob
-from openrlhf_core.spec.runtime import ClusterRLHFRuntime, RLHFRuntime
-from openrlhf_core.spec.status import RLHFJobStatus
+from openrlhf_core.spec.kinds.job import RLHFJob
+from openrlhf_core.spec.kinds.runtime import ClusterRLHFRuntime, RLHFRuntime
+from openrlhf_core.spec.kinds.status import RLHFJobStatus
 
 
 def make_job(**spec):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openrlhf_core.builtin import catalogue
-from openrlhf_core.spec.memory import LearnerLoad, ModelShape, engine_bytes, learner_bytes
+from openrlhf_core.spec.planning.memory import LearnerLoad, ModelShape, engine_bytes, learner_bytes
 
 # hidden 8, 2 layers, MLP 16, 4 heads of 2, 2 kv heads, vocabulary 32:
 # attention 2*8*(8+4) = 192, MLP 3*8*16 = 384, norms 2*8 = 16 -> 592 a layer, 1184 both;

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openrlhf_core.spec.placement import PlacementSpec, WorkerGroupSpec
-from openrlhf_core.spec.plan import Plan, make_plan, num_engines, plan_hash
-from openrlhf_core.spec.training import TrainingSpec
+from openrlhf_core.spec.kinds.placement import PlacementSpec, WorkerGroupSpec
+from openrlhf_core.spec.kinds.training import TrainingSpec
+from openrlhf_core.spec.planning.plan import Plan, make_plan, num_engines, plan_hash
 
 ALL_ROLES = ["Policy", "Reference", "Rollout"]
 

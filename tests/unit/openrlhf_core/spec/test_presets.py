@@ -4,10 +4,15 @@ from typing import get_args
 
 import pytest
 
-from openrlhf_core.spec.learner import LearnerSpec
-from openrlhf_core.spec.presets import GROUP_ESTIMATORS, PRESETS, resolve_learner, resolve_rl
-from openrlhf_core.spec.rl import AdvantageSpec, Algorithm, KLSpec, PolicyLossSpec, RLSpec
-from openrlhf_core.spec.rollout import RolloutSpec
+from openrlhf_core.spec.kinds.learner import LearnerSpec
+from openrlhf_core.spec.kinds.rl import AdvantageSpec, Algorithm, KLSpec, PolicyLossSpec, RLSpec
+from openrlhf_core.spec.kinds.rollout import RolloutSpec
+from openrlhf_core.spec.planning.presets import (
+    GROUP_ESTIMATORS,
+    PRESETS,
+    resolve_learner,
+    resolve_rl,
+)
 
 
 def test_every_algorithm_has_a_preset():

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from openrlhf_core.spec.quantity import parse_quantity
+from openrlhf_core.spec.kinds.quantity import parse_quantity
 
 
 @pytest.mark.parametrize(

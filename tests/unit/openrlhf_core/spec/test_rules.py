@@ -5,20 +5,20 @@ import re
 import pytest
 from pydantic import BaseModel
 
-from openrlhf_core.spec.data import DataSpec
-from openrlhf_core.spec.job import RLHFJob, RLHFJobSpec
-from openrlhf_core.spec.learner import LearnerSpec
-from openrlhf_core.spec.model import ChatTemplateSpec
-from openrlhf_core.spec.placement import PlacementSpec
-from openrlhf_core.spec.rl import RLSpec
-from openrlhf_core.spec.rollout import SamplingSpec
-from openrlhf_core.spec.rules import RULES, rules_of
-from openrlhf_core.spec.runtime import DeviceSpec
-from openrlhf_core.spec.spec_tree import field_names, spec_class_at
-from openrlhf_core.spec.storage import CacheStorageSpec, OutputStorageSpec
-from openrlhf_core.spec.training import TrainingSpec
-from openrlhf_core.spec.validate import violations
-from openrlhf_core.spec.yaml_reader import path_text
+from openrlhf_core.spec.kinds.data import DataSpec
+from openrlhf_core.spec.kinds.job import RLHFJob, RLHFJobSpec
+from openrlhf_core.spec.kinds.learner import LearnerSpec
+from openrlhf_core.spec.kinds.model import ChatTemplateSpec
+from openrlhf_core.spec.kinds.placement import PlacementSpec
+from openrlhf_core.spec.kinds.rl import RLSpec
+from openrlhf_core.spec.kinds.rollout import SamplingSpec
+from openrlhf_core.spec.kinds.runtime import DeviceSpec
+from openrlhf_core.spec.kinds.storage import CacheStorageSpec, OutputStorageSpec
+from openrlhf_core.spec.kinds.training import TrainingSpec
+from openrlhf_core.spec.reading.rules import RULES, rules_of
+from openrlhf_core.spec.reading.spec_tree import field_names, spec_class_at
+from openrlhf_core.spec.reading.validate import violations
+from openrlhf_core.spec.reading.yaml_reader import path_text
 
 
 def fields_of(model) -> list[str]:

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field, ValidationError
 
-from openrlhf_core.spec.base import SpecModel
-from openrlhf_core.spec.quantity import Quantity
-from openrlhf_core.spec.sentences import describe, violation
-from openrlhf_core.spec.sources import ModelSource
-from openrlhf_core.spec.yaml_reader import path_text
+from openrlhf_core.spec.kinds.base import SpecModel
+from openrlhf_core.spec.kinds.quantity import Quantity
+from openrlhf_core.spec.kinds.sources import ModelSource
+from openrlhf_core.spec.reading.sentences import describe, violation
+from openrlhf_core.spec.reading.yaml_reader import path_text
 
 
 class Inner(SpecModel):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openrlhf_core.spec.sources import ALLOWED, FORMS, Source, parse_source, source_pattern
+from openrlhf_core.spec.kinds.sources import ALLOWED, FORMS, Source, parse_source, source_pattern
 
 
 @pytest.mark.parametrize(

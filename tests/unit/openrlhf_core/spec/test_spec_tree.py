@@ -2,13 +2,13 @@
 
 from pydantic import BaseModel
 
-from openrlhf_core.spec.data import DatasetSpec
-from openrlhf_core.spec.job import RLHFJob
-from openrlhf_core.spec.model import ChatTemplateSpec
-from openrlhf_core.spec.rl import KLSpec
-from openrlhf_core.spec.spec_tree import field_names, instances, spec_class_at
-from openrlhf_core.spec.training import TrainingSpec
-from openrlhf_core.spec.yaml_reader import path_text
+from openrlhf_core.spec.kinds.data import DatasetSpec
+from openrlhf_core.spec.kinds.job import RLHFJob
+from openrlhf_core.spec.kinds.model import ChatTemplateSpec
+from openrlhf_core.spec.kinds.rl import KLSpec
+from openrlhf_core.spec.kinds.training import TrainingSpec
+from openrlhf_core.spec.reading.spec_tree import field_names, instances, spec_class_at
+from openrlhf_core.spec.reading.yaml_reader import path_text
 
 
 def test_names_are_those_of_the_manifest():

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from manifest_cases import BASE, FOLDER, MALFORMED, spoilt
 
-from openrlhf_core.spec.validate import judge_content, judge_document, read_manifests
-from openrlhf_core.spec.yaml_reader import path_text
+from openrlhf_core.spec.reading.validate import judge_content, judge_document, read_manifests
+from openrlhf_core.spec.reading.yaml_reader import path_text
 
 
 def fields_of(data: Any) -> list[str]:

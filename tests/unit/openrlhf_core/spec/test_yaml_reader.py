@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from openrlhf_core.spec.yaml_reader import MAX_BYTES, path_text, read_yaml
+from openrlhf_core.spec.reading.yaml_reader import MAX_BYTES, path_text, read_yaml
 
 
 def read_one(text: str):

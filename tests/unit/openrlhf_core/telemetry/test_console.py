@@ -139,7 +139,7 @@ def test_a_log_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("")
     done = run(
         """
-        from openrlhf_core.spec.errors import RunError
+        from openrlhf_core.spec.exit_codes import RunError
         try:
             with captured_output(output):
                 pass

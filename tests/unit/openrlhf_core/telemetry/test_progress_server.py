@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from openrlhf_core.spec.errors import ConfigurationError, RetryableError
+from openrlhf_core.spec.exit_codes import ConfigurationError, RetryableError
 from openrlhf_core.spec.progress import CheckpointRecord, Progress
 from openrlhf_core.spec.run_config import PortsConfig
 from openrlhf_core.telemetry.exposition import JobLabels, render_metrics

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from openrlhf_core.spec.errors import RetryableError, RunError
+from openrlhf_core.spec.exit_codes import RetryableError, RunError
 from openrlhf_core.telemetry.metrics_file import MetricRow, cut_rows, read_rows
 from openrlhf_core.telemetry.recorder import Recorder
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from openrlhf_core.spec.records import LoggingSpec
+from openrlhf_core.spec.kinds.records import LoggingSpec
 from openrlhf_core.spec.run_config import RunConfig
 from openrlhf_core.telemetry.sink import MetricSink
 from openrlhf_core.telemetry.sinks import open_sinks
@@ -71,7 +71,7 @@ def test_tensorboard_shows_each_step_once_after_a_resume(tmp_path: Path) -> None
 MISSING = """
 import importlib, sys
 sys.modules[sys.argv[1]] = None
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 try:
     importlib.import_module(f"openrlhf_core.telemetry.{sys.argv[1]}_sink")
 except ConfigurationError as error:

@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from openrlhf_core.spec.base import SpecModel
-from openrlhf_core.spec.kubernetes import Fragment, FragmentList, Labels
-from openrlhf_core.spec.model import ChatTemplateSpec
-from openrlhf_core.spec.quantity import Quantity
+from openrlhf_core.spec.kinds.base import SpecModel
+from openrlhf_core.spec.kinds.kubernetes import Fragment, FragmentList, Labels
+from openrlhf_core.spec.kinds.model import ChatTemplateSpec
+from openrlhf_core.spec.kinds.quantity import Quantity
 from rlhf_operator.codegen.structural import structural_schema
 
 

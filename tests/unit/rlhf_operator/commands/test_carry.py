@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 from rlhf_operator.commands.carry import (
     MAX_BYTES,
     bare_sources,

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from openrlhf_core.spec.errors import ConfigurationError
+from openrlhf_core.spec.exit_codes import ConfigurationError
 from rlhf_operator.commands.history import rows_of
 from rlhf_operator.commands.metrics import plot, print_plots
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from openrlhf_core.spec.errors import ConfigurationError
-from openrlhf_core.spec.kubernetes import PodOverrides
-from openrlhf_core.spec.runtime import DeviceSpec, HeadSpec, RLHFRuntimeSpec
+from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.kubernetes import PodOverrides
+from openrlhf_core.spec.kinds.runtime import DeviceSpec, HeadSpec, RLHFRuntimeSpec
 from rlhf_operator.commands.claim_reader import reader_pod
 from rlhf_operator.commands.job_view import JobView
 from rlhf_operator.commands.logs import tail_command

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from rich.console import Console, RenderableType
 
-from openrlhf_core.spec.errors import ConfigurationError
-from openrlhf_core.spec.status import CheckpointStatus
+from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.status import CheckpointStatus
 from rlhf_operator.commands.checkpoints import checkpoint_table
 from rlhf_operator.commands.job_view import JobView, duration, short_number
 from rlhf_operator.commands.listing import jobs_table

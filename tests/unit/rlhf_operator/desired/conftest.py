@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from openrlhf_core.spec.job import RLHFJob
+from openrlhf_core.spec.kinds.job import RLHFJob
 from rlhf_operator.desired.blueprint import Blueprint
 from rlhf_operator.desired.resolve import resolve
 

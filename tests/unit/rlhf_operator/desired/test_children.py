@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from openrlhf_core.spec.job import RLHFJob
+from openrlhf_core.spec.kinds.job import RLHFJob
+from openrlhf_core.spec.kinds.storage import OutputStorageSpec
 from openrlhf_core.spec.run_config import RunConfig
-from openrlhf_core.spec.storage import OutputStorageSpec
 from rlhf_operator.desired.config_map import config_map, is_owned_by, run_config, runtime_from
 from rlhf_operator.desired.identity import JobIdentity
 from rlhf_operator.desired.network_policy import network_policy

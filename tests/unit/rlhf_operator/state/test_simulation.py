@@ -14,8 +14,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openrlhf_core.spec.job import RLHFJob
-from openrlhf_core.spec.status import RLHFJobStatus
+from openrlhf_core.spec.kinds.job import RLHFJob
+from openrlhf_core.spec.kinds.status import RLHFJobStatus
 from rlhf_operator.state import step as acts
 from rlhf_operator.state.decide import Decision, decide
 from rlhf_operator.state.observed import Cluster, Driver, Observed, Pod

@@ -1,0 +1,331 @@
+"""One rank of the policy's training, with DeepSpeed's ZeRO stages 0 to 3."""
+
+import json
+import logging
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import deepspeed
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from openrlhf_core.algorithms.aggregate import StepCounts
+from openrlhf_core.engines.collate import collate, packed_positions, to_device
+from openrlhf_core.engines.deepspeed.abandonment import Abandonment
+from openrlhf_core.engines.deepspeed.config import deepspeed_config
+from openrlhf_core.engines.deepspeed.extensions import skip_unused_extensions
+from openrlhf_core.engines.deepspeed.random_state import (
+    load_random_state,
+    random_state_kept_on,
+    save_random_state,
+    seed_everything,
+)
+from openrlhf_core.engines.deepspeed.schedule import learning_rate
+from openrlhf_core.engines.deepspeed.sleep import move_to_device, move_to_host
+from openrlhf_core.engines.export import export_model
+from openrlhf_core.engines.forward import forward_logprobs
+from openrlhf_core.engines.learner_settings import (
+    Hardware,
+    ModelSettings,
+    PolicyObjective,
+    Rank,
+    TrainingSettings,
+)
+from openrlhf_core.engines.policy_step import StepSums, policy_metrics, policy_step
+from openrlhf_core.engines.process_group import (
+    join_process_group,
+    open_control_group,
+    take_device,
+)
+from openrlhf_core.models.load import load_causal_lm
+from openrlhf_core.models.logprobs import predictable_tokens
+from openrlhf_core.models.policy import PolicyModel, huggingface_name
+from openrlhf_core.samples import OptimizerBatch, TrainSample
+from openrlhf_core.spec.exit_codes import ConfigurationError, NonFiniteError, WorkAbandoned
+from openrlhf_core.spec.kinds.learner import OptimizerSpec
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_TAG = "deepspeed"
+MOST_SKIPPED_IN_A_ROW = 3
+
+
+class DeepSpeedLearner:
+    """Implements `protocols.Learner` for the policy of recipe RL."""
+
+    def __init__(
+        self,
+        rank: Rank,
+        hardware: Hardware,
+        model: ModelSettings,
+        training: TrainingSettings,
+        objective: PolicyObjective,
+    ) -> None:
+        self._rank = rank
+        self._model = model
+        self._training = training
+        self._objective = objective
+        self._step = 0
+        self._skipped_in_a_row = 0
+        self._is_asleep = False
+        seed_everything(training.seed + rank.index)
+        self._device = take_device(hardware, rank.local_index)
+        join_process_group(rank, self._device)
+        self._abandonment = Abandonment(open_control_group(self._device))
+        self._policy = _build_policy(model, training, hardware)
+        self._adamw = _build_adamw(self._policy, training.optimizer)
+        self._engine = self._start_deepspeed(hardware)
+
+    def logprobs(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
+        """Log-probs of each token id given those before it, shapes as given; index 0 is 0."""
+        self._engine.eval()
+        return [self._forward(token_ids) for token_ids in micro_batches]
+
+    def update(self, batch: OptimizerBatch, *, may_abandon: bool = False) -> dict[str, float]:
+        """Does one optimizer step and returns its metrics, reduced over all ranks.
+
+        A step whose loss or gradients are not finite changes no weight and counts in
+        `policy/skipped_updates`; three in a row raise NonFiniteError. After WorkAbandoned only
+        `save`, `export` and `weights` may follow, and they see what was before the step.
+        """
+        self._engine.train()
+        rate = self._set_learning_rate()
+        with random_state_kept_on(WorkAbandoned):
+            total = self._accumulate(batch, self._abandonment.check if may_abandon else None)
+        norm, was_applied = self._apply()
+        self._count_skips(was_applied)
+        has_reference = any(s.ref_logprobs is not None for mb in batch.micro_batches for s in mb)
+        metrics = policy_metrics(
+            self._reduce(total), batch.num_action_tokens, self._agree(has_reference)
+        )
+        metrics["policy/grad_norm"] = norm
+        metrics["policy/learning_rate"] = rate
+        metrics["policy/skipped_updates"] = float(not was_applied)
+        return {name: value for name, value in metrics.items() if math.isfinite(value)}
+
+    def abandon(self) -> None:
+        """Makes `logprobs`, and an `update` that may be abandoned, raise WorkAbandoned within two
+        micro-batches; called from another thread, and not taken back."""
+        self._abandonment.ask()
+
+    def weights(self) -> Iterator[tuple[str, Tensor]]:
+        """Yields every weight whole, by its Hugging Face name, a tied one once.
+
+        A tensor is good until the next one is asked for: ZeRO 3 gathers them one by one.
+        """
+        for name, parameter in self._policy.named_parameters():
+            with deepspeed.zero.GatheredParameters([parameter], enabled=self._is_partitioned):
+                yield huggingface_name(name), parameter.data
+
+    def save(self, directory: Path) -> None:
+        """Writes all that `load` needs to continue exactly."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self._engine.save_checkpoint(str(directory), tag=CHECKPOINT_TAG, save_latest=False)
+        save_random_state(directory / f"random-{self._rank.index}.pt")
+        if self._rank.index == 0:
+            path = directory / "learner.json"
+            path.write_text(json.dumps({**self._layout(), **self._counters()}), encoding="utf-8")
+        dist.barrier()
+
+    def load(self, directory: Path) -> None:
+        """Continues from what `save` wrote, also in another process of the same world size."""
+        saved = json.loads((directory / "learner.json").read_text(encoding="utf-8"))
+        for name, value in self._layout().items():
+            if saved[name] != value:
+                raise ConfigurationError(
+                    f"the checkpoint in {directory} was written with {name} {saved[name]} and this "
+                    f"run has {value}; run with {saved[name]}, or start from the exported model"
+                )
+        self._engine.load_checkpoint(str(directory), tag=CHECKPOINT_TAG)
+        load_random_state(directory / f"random-{self._rank.index}.pt")
+        self._step = saved["step"]
+        self._skipped_in_a_row = saved["skipped_in_a_row"]
+
+    def export(self, directory: Path) -> None:
+        """Writes the model in Hugging Face layout (safetensors, config, tokenizer); rank 0 only."""
+        weights = {}
+        for name, tensor in self.weights():
+            if self._rank.index == 0:
+                weights[name] = tensor.detach().to("cpu", copy=True)
+        if self._rank.index == 0:
+            export_model(self._policy.model, weights, self._model.directory, directory)
+        dist.barrier()
+
+    def sleep(self) -> None:
+        """Moves weights and optimizer states to host memory; `wake` comes before any other call."""
+        if not self._is_asleep:
+            move_to_host(self._engine, self._adamw, self._training.zero_stage)
+        self._is_asleep = True
+
+    def wake(self) -> None:
+        """Moves them back to the device."""
+        if self._is_asleep:
+            move_to_device(self._engine, self._adamw, self._training.zero_stage, self._device)
+        self._is_asleep = False
+
+    @property
+    def _is_partitioned(self) -> bool:
+        return self._training.zero_stage == 3
+
+    def _start_deepspeed(self, hardware: Hardware) -> Any:
+        skip_unused_extensions()
+        # ZeRO 3 calls collectives that torch 2.13 renamed, several times a step.
+        warnings.filterwarnings("ignore", "`torch.distributed", FutureWarning)
+        deepspeed.init_distributed(verbose=False)
+        config = deepspeed_config(
+            self._training.zero_stage,
+            self._model.dtype,
+            self._training.optimizer.gradient_clip,
+            self._rank.world_size,
+            hardware.device_kind,
+        )
+        engine = deepspeed.initialize(model=self._policy, optimizer=self._adamw, config=config)[0]
+        if self._training.zero_stage == 0:
+            # In bfloat16 DeepSpeed takes a step with zero gradients to make Adam's states, which
+            # would count as the first one (runtime/fp16/unfused_optimizer.py).
+            self._adamw.state.clear()
+        return engine
+
+    def _forward(self, token_ids: Sequence[np.ndarray]) -> list[np.ndarray]:
+        self._abandonment.check()
+        return forward_logprobs(
+            self._engine,
+            token_ids,
+            pad_id=self._model.pad_id,
+            packing=self._model.packing,
+            temperature=self._model.temperature,
+            device=self._device,
+        )
+
+    def _set_learning_rate(self) -> float:
+        optimizer = self._training.optimizer
+        rate = learning_rate(
+            self._step,
+            self._training.total_steps,
+            highest=optimizer.learning_rate,
+            schedule=optimizer.schedule,
+            warmup_ratio=optimizer.warmup_ratio,
+            minimum_ratio=optimizer.minimum_ratio,
+        )
+        for group in self._adamw.param_groups:
+            group["lr"] = rate
+        return rate
+
+    def _accumulate(
+        self, batch: OptimizerBatch, check: Callable[[], None] | None = None
+    ) -> StepSums:
+        """Adds up the gradients of all micro-batches; the last one reduces them over the ranks.
+
+        `check` runs before each micro-batch.
+        """
+        counts = StepCounts(batch.num_action_tokens, batch.num_samples, batch.num_micro_batches)
+        total = StepSums.zero(self._device)
+        for index, samples in enumerate(batch.micro_batches):
+            if check is not None:
+                check()
+            is_last = index == len(batch.micro_batches) - 1
+            self._engine.set_gradient_accumulation_boundary(is_last)
+            total = total.plus(self._backward(samples, counts))
+        return total
+
+    def _backward(self, samples: Sequence[TrainSample], counts: StepCounts) -> StepSums:
+        batch = to_device(collate(samples, self._model.pad_id, self._model.packing), self._device)
+        logprobs, entropies = self._engine(
+            batch.token_ids,
+            packed_positions(batch),
+            batch.action_mask & predictable_tokens(batch.sample_ids),
+            self._model.temperature,
+        )
+        loss, sums = policy_step(batch, logprobs, entropies, self._objective, counts)
+        # DeepSpeed averages gradients over the ranks; this loss is a share of a sum. A loss that
+        # is not finite must make the gradients so, for the guard of every ZeRO stage to see it.
+        world_size = loss.new_tensor(float(self._rank.world_size))
+        factor = torch.where(torch.isfinite(loss.detach()), world_size, math.nan)
+        self._engine.backward(loss * factor, scale_wrt_gas=False)
+        return sums
+
+    def _apply(self) -> tuple[float, bool]:
+        """Gradient norm before clipping, and whether the weights were changed."""
+        if self._training.zero_stage == 0 and self._model.dtype == "Float32":
+            return self._apply_unwrapped()
+        self._engine.step()
+        norm = self._engine.get_global_grad_norm()
+        return float(norm), bool(self._engine.was_step_applied())
+
+    def _apply_unwrapped(self) -> tuple[float, bool]:
+        """The same without an optimizer of DeepSpeed's, which has neither norm nor guard here."""
+        parameters = list(self._policy.parameters())
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self._training.optimizer.gradient_clip)
+        is_finite = bool(torch.isfinite(norm))
+        if is_finite:
+            self._engine.step()
+        else:
+            self._engine.zero_grad()
+        return float(norm), is_finite
+
+    def _count_skips(self, was_applied: bool) -> None:
+        self._step += 1
+        self._skipped_in_a_row = 0 if was_applied else self._skipped_in_a_row + 1
+        if not was_applied:
+            logger.warning(
+                "optimizer step skipped, loss or gradients not finite step=%d", self._step
+            )
+        if self._skipped_in_a_row >= MOST_SKIPPED_IN_A_ROW:
+            raise NonFiniteError(
+                f"loss or gradients were not finite in {MOST_SKIPPED_IN_A_ROW} optimizer steps in "
+                f"a row, the last one number {self._step}; lower optimizer.learningRate or start "
+                "from an earlier checkpoint"
+            )
+
+    def _reduce(self, total: StepSums) -> StepSums:
+        dist.all_reduce(total.sums, op=dist.ReduceOp.SUM)
+        dist.all_reduce(total.maxima, op=dist.ReduceOp.MAX)
+        return total
+
+    def _agree(self, claim: bool) -> bool:
+        """Whether the claim holds on any rank: a rank may have only empty micro-batches."""
+        flag = torch.tensor(float(claim), device=self._device)
+        dist.all_reduce(flag, op=dist.ReduceOp.MAX)
+        return bool(flag.item())
+
+    def _layout(self) -> dict[str, Any]:
+        return {
+            "world_size": self._rank.world_size,
+            "zero_stage": self._training.zero_stage,
+            "dtype": self._model.dtype,
+        }
+
+    def _counters(self) -> dict[str, int]:
+        return {"step": self._step, "skipped_in_a_row": self._skipped_in_a_row}
+
+
+def _build_policy(
+    model: ModelSettings, training: TrainingSettings, hardware: Hardware
+) -> PolicyModel:
+    loaded = load_causal_lm(
+        model.directory, model.dtype, model.attention, hardware.device_kind, model.trust_remote_code
+    )
+    if training.gradient_checkpointing:
+        loaded.gradient_checkpointing_enable({"use_reentrant": False})
+    return PolicyModel(loaded)
+
+
+def _build_adamw(policy: PolicyModel, optimizer: OptimizerSpec) -> torch.optim.AdamW:
+    """AdamW that spares biases and norms, which are vectors, from weight decay."""
+    matrices = [weight for weight in policy.parameters() if weight.ndim >= 2]
+    vectors = [weight for weight in policy.parameters() if weight.ndim < 2]
+    first, second = optimizer.betas
+    return torch.optim.AdamW(
+        [
+            {"params": matrices, "weight_decay": optimizer.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ],
+        lr=0.0,  # each update sets its own
+        betas=(first, second),
+        fused=True,
+    )

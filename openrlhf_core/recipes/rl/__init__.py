@@ -1,0 +1,1 @@
+"""Recipe RL: reinforcement learning from scores."""

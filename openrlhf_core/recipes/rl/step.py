@@ -1,0 +1,174 @@
+"""Reinforcement learning from scores: one step is the ten lines of `train_step`.
+
+Synchronous: every completion is made by the policy that then learns from it. GRPO
+(arXiv:2402.03300) and its kin differ only in the settings that `make_train_samples` and the learner
+are given.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from openrlhf_core.data.balance import BatchLimits, plan_updates
+from openrlhf_core.data.prompts import PromptStream
+from openrlhf_core.orchestration.learners import LearnerGroup
+from openrlhf_core.orchestration.references import ReferenceGroup
+from openrlhf_core.orchestration.reward_workers import RewardPool
+from openrlhf_core.orchestration.rollouts import RolloutGroup
+from openrlhf_core.orchestration.turns import Turns
+from openrlhf_core.orchestration.weight_sync import WeightSync
+from openrlhf_core.recipes.rl.experience import KnownLogprobs, describe, make_train_samples
+from openrlhf_core.recipes.rl.guard import ScoreGuard, check_logprob_gap
+from openrlhf_core.recipes.rl.requests import make_requests, make_rollouts
+from openrlhf_core.recipes.run.journal import Journal, RLState, Row
+from openrlhf_core.samples import OptimizerBatch, Prompt, Rollout, TrainSample
+from openrlhf_core.spec.planning.presets import DType, RLSettings
+
+
+@dataclass(frozen=True)
+class RLPlan:
+    """The numbers that a step needs."""
+
+    settings: RLSettings
+    total_steps: int
+    seed: int
+    max_tokens: int
+    """Longest completion."""
+    train_batch_size: int
+    limits: BatchLimits
+    gap_dtype: DType | None
+    """Number format whose bound the log-prob gap is held to; None: sampling changes log-probs."""
+
+    @property
+    def needs_old_logprobs(self) -> bool:
+        """Whether a forward pass comes before the update.
+
+        One optimizer step a rollout needs none: its own log-probs are the old ones.
+        """
+        one_update = self.train_batch_size >= self.settings.num_samples
+        kl_in_reward = self.settings.kl.needs_reference and self.settings.kl.placement == "Reward"
+        return kl_in_reward or not one_update or self.settings.epochs_per_rollout > 1
+
+
+@dataclass(frozen=True)
+class RLWorkers:
+    """Who does the work of a step."""
+
+    stream: PromptStream
+    rollouts: RolloutGroup
+    rewards: RewardPool
+    learners: LearnerGroup
+    references: ReferenceGroup | None
+    weight_sync: WeightSync
+    turns: Turns
+    queries: Callable[[Sequence[Rollout]], list[str]]
+    """Prompt and completion of each rollout as text."""
+    check_stop: Callable[[], None]
+    """Raises StopRequested when the run is to stop."""
+
+
+def train(plan: RLPlan, workers: RLWorkers, journal: Journal) -> None:
+    """Trains from the journal's state until `plan.total_steps`."""
+    guard = ScoreGuard()
+    while journal.state.step < plan.total_steps:
+        train_step(plan, workers, journal, guard)
+
+
+def train_step(plan: RLPlan, workers: RLWorkers, journal: Journal, guard: ScoreGuard) -> RLState:
+    """Does one step: a rollout through its weight sync."""
+    row, state = journal.begin(), journal.state
+    prompts = workers.stream.batch(state.position, plan.settings.rollout_batch_size)
+    with journal.phase(row, "rollout"):
+        rollouts = generate(plan, workers, prompts, state)
+    with journal.phase(row, "reward"):
+        scored = workers.rewards.score(rollouts, workers.queries(rollouts), workers.check_stop)
+    guard.observe(sum(s.score is not None for s in scored), workers.rewards.last_error)
+    with journal.phase(row, "logprob"):
+        known = known_logprobs(plan, workers, rollouts)
+    samples = make_train_samples(scored, known, plan.settings)
+    updates = plan_step_updates(plan, samples, workers.learners.num_ranks, row.step)
+    with journal.phase(row, "train"):
+        learned = learn(workers, updates)
+    next_state = RLState(row.step, state.position + len(prompts), state.policy_version + 1)
+    with journal.phase(row, "weight_sync"):
+        sync_weights(workers, next_state.policy_version)
+    row.metrics |= learned | describe(scored, samples, known, plan.settings.kl)
+    add_rollout_speed(row, workers.stream, next_state)
+    check_gap(plan, row, state.policy_version)
+    return journal.finish(row, next_state)
+
+
+def generate(
+    plan: RLPlan, workers: RLWorkers, prompts: Sequence[Prompt], state: RLState
+) -> list[Rollout]:
+    """Completes each prompt `group_size` times with the current policy."""
+    workers.turns.begin("generate")
+    group_size = plan.settings.group_size
+    requests = make_requests(prompts, group_size, plan.seed, state.step + 1, plan.max_tokens)
+    completions = workers.rollouts.generate(requests, group_size)
+    return make_rollouts(prompts, completions, group_size, state.policy_version)
+
+
+def known_logprobs(plan: RLPlan, workers: RLWorkers, rollouts: Sequence[Rollout]) -> KnownLogprobs:
+    """Runs the forward passes that must come before the update; most runs need none."""
+    sequences = [rollout.token_ids for rollout in rollouts]
+    reference = None
+    if workers.references is not None:
+        workers.turns.begin("reference")
+        reference = workers.references.logprobs(sequences)
+    workers.turns.begin("train")
+    old = workers.learners.logprobs(sequences) if plan.needs_old_logprobs else None
+    return KnownLogprobs(old, reference)
+
+
+def plan_step_updates(
+    plan: RLPlan, samples: Sequence[TrainSample], num_ranks: int, step: int
+) -> list[list[OptimizerBatch]]:
+    """Returns the step's optimizer steps: [optimizer step][rank]."""
+    return plan_updates(
+        samples,
+        train_batch_size=plan.train_batch_size,
+        num_ranks=num_ranks,
+        epochs=plan.settings.epochs_per_rollout,
+        key=(plan.seed, step),
+        limits=plan.limits,
+    )
+
+
+def learn(workers: RLWorkers, updates: Sequence[Sequence[OptimizerBatch]]) -> dict[str, float]:
+    """Does the optimizer steps; returns their mean metrics, the gap of the first alone.
+
+    Later optimizer steps see weights that the engine never held. Skipped updates are a sum. A
+    stop abandons the first, which leaves the weights of the step before; the others it lets end.
+    """
+    steps = [
+        workers.learners.update(batches, may_abandon=index == 0)
+        for index, batches in enumerate(updates)
+    ]
+    if not steps:
+        return {}
+    names = {name for metrics in steps for name in metrics}
+    values = {name: [metrics[name] for metrics in steps if name in metrics] for name in names}
+    merged = {name: sum(found) / len(found) for name, found in values.items()}
+    gaps = {name: steps[0][name] for name in names if name.startswith("rollout/")}
+    return merged | gaps | {"policy/skipped_updates": sum(values["policy/skipped_updates"])}
+
+
+def sync_weights(workers: RLWorkers, policy_version: int) -> None:
+    """Brings the learner's weights to the engines as `policy_version`."""
+    workers.turns.begin("sync")
+    workers.weight_sync.run(policy_version)
+
+
+def add_rollout_speed(row: Row, stream: PromptStream, state: RLState) -> None:
+    """Adds what the step's own numbers say about speed and data."""
+    tokens, seconds = row.metrics["rollout/num_tokens"], row.metrics["time/rollout"]
+    row.metrics["rollout/tokens_per_second"] = tokens / max(seconds, 1e-9)
+    row.metrics["rollout/policy_lag"] = 0.0
+    row.metrics["data/epoch"] = state.position / stream.epoch_size
+
+
+def check_gap(plan: RLPlan, row: Row, policy_version: int) -> None:
+    """Ends the run when the engine's log-probs say that it holds other weights."""
+    gap = row.metrics.get("rollout/logprob_gap")
+    if plan.gap_dtype is not None and gap is not None:
+        check_logprob_gap(gap, plan.gap_dtype, policy_version)

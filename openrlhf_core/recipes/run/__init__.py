@@ -1,0 +1,1 @@
+"""Runs any recipe: one attempt, and the journal that it leaves."""

@@ -1,0 +1,1 @@
+"""The kinds that a person writes or reads, as pydantic models: one file a part."""

@@ -1,0 +1,65 @@
+"""`training.data`: datasets, their keys, templates and length limits."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from openrlhf_core.spec.kinds.base import (
+    ListName,
+    LongText,
+    PositiveFloat,
+    PositiveInt,
+    ShortText,
+    SpecModel,
+)
+from openrlhf_core.spec.kinds.sources import DataSource
+
+
+class DatasetSpec(SpecModel):
+    """One dataset: a JSONL, JSON, CSV or Parquet file, a directory of them, or a hub dataset."""
+
+    name: ListName = Field("default", description="Name of the dataset, unique in its list.")
+    source: DataSource = Field(description="Where the dataset lies, as a source URI.")
+    subset: ShortText | None = Field(None, description="Configuration of a hub dataset.")
+    split: ShortText = Field("train", description="Split of a dataset that has splits.")
+    weight: PositiveFloat = Field(
+        1.0,
+        description="How often one epoch passes over this dataset: 2 takes every row twice, 0.5 "
+        "takes a different half of the rows each epoch.",
+    )
+    max_samples: PositiveInt | None = Field(None, description="Use only the first so many rows.")
+
+
+class DataKeysSpec(SpecModel):
+    """Names of the columns."""
+
+    prompt: ShortText = Field(
+        "prompt", description="Column with the prompt: a string or a list of chat messages."
+    )
+    label: ShortText | None = Field(
+        None, description="Column handed to reward functions as `labels`. Without it they get ''."
+    )
+
+
+class DataSpec(SpecModel):
+    """What is trained on."""
+
+    train: Annotated[tuple[DatasetSpec, ...], Field(min_length=1, max_length=32)] = Field(
+        description="Training datasets, mixed by weight.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    keys: DataKeysSpec = Field(DataKeysSpec(), description="Names of the columns.")
+    apply_chat_template: bool = Field(
+        False, description="Render prompts with the model's chat template."
+    )
+    input_template: LongText | None = Field(
+        None, description="Text around each prompt; `{}` stands for the prompt."
+    )
+    prompt_max_length: PositiveInt = Field(
+        1024, description="Prompts longer than this many tokens are left out, and counted."
+    )
+    packing: bool = Field(
+        False,
+        description="Lay the samples of a micro-batch end to end instead of padding them. Pays "
+        "with FlashAttention 2.",
+    )

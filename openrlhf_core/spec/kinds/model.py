@@ -1,0 +1,56 @@
+"""`training.model`: which model fills which role."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from openrlhf_core.spec.kinds.base import LongText, SpecModel
+from openrlhf_core.spec.kinds.sources import ModelSource, TemplateSource
+
+
+class ChatTemplateSpec(SpecModel):
+    """A Jinja chat template in place of the tokenizer's own: exactly one of `text` and `source`."""
+
+    text: LongText | None = Field(None, description="The template itself.")
+    source: TemplateSource | None = Field(None, description="Where a file with the template lies.")
+
+
+class ModelRoleSpec(SpecModel):
+    """A model that fills a role."""
+
+    source: ModelSource = Field(
+        description="Where the model lies: a directory in Hugging Face layout, as a source URI."
+    )
+    attention: Literal["Auto", "SDPA", "Eager", "FlashAttention2"] = Field(
+        "Auto",
+        description="Attention kernel of the learner. Auto takes FlashAttention 2 on CUDA when it "
+        "is installed, else PyTorch's scaled dot product attention.",
+    )
+    trust_remote_code: bool = Field(
+        False, description="Run Python code that comes with the model. Only for code you have read."
+    )
+
+
+class PolicySpec(ModelRoleSpec):
+    """The model that is trained."""
+
+    chat_template: ChatTemplateSpec | None = Field(
+        None, description="Chat template to use in place of the tokenizer's own."
+    )
+
+
+class ReferenceSpec(SpecModel):
+    """The frozen model that the KL divergence is measured against."""
+
+    source: ModelSource | None = Field(
+        None, description="Where the model lies. Default: the policy's source."
+    )
+
+
+class ModelsSpec(SpecModel):
+    """One entry a role."""
+
+    policy: PolicySpec = Field(description="The model that is trained.")
+    reference: ReferenceSpec | None = Field(
+        None, description="The frozen reference model; loaded only when rl.kl.coefficient is not 0."
+    )

@@ -1,0 +1,58 @@
+"""`spec.storage`: where results and downloads lie on a cluster."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from openrlhf_core.spec.kinds.base import SpecModel
+from openrlhf_core.spec.kinds.kubernetes import DNSName
+from openrlhf_core.spec.kinds.quantity import Quantity
+
+AccessMode = Literal["ReadWriteMany", "ReadWriteOnce"]
+SUB_PATH_PATTERN = r"^\.?[A-Za-z0-9_-][A-Za-z0-9._-]*(/\.?[A-Za-z0-9_-][A-Za-z0-9._-]*)*$"
+
+
+class OutputStorageSpec(SpecModel):
+    """The volume of checkpoints, metrics and the model: exactly one of `claimName` and `size`."""
+
+    claim_name: DNSName | None = Field(
+        None, description="An existing PersistentVolumeClaim of the job's namespace."
+    )
+    sub_path: Annotated[str, Field(max_length=1024, pattern=SUB_PATH_PATTERN)] | None = Field(
+        None,
+        description="Directory in the claim; name it to continue an earlier job. "
+        "Default: <job>-<first 8 characters of its uid>.",
+    )
+    size: Quantity | None = Field(
+        None, description="Make a claim <job>-output of this size; it outlives the job."
+    )
+    storage_class_name: DNSName | None = Field(
+        None, description="StorageClass of the claim that is made. Default: the cluster's."
+    )
+    access_mode: AccessMode | None = Field(
+        None,
+        description="Access mode of the claim that is made. ReadWriteOnce binds all pods to one "
+        "node. Default: ReadWriteMany.",
+    )
+
+
+class CacheStorageSpec(SpecModel):
+    """Downloaded models and datasets: exactly one of `claimName` and `size`."""
+
+    claim_name: DNSName | None = Field(
+        None, description="An existing PersistentVolumeClaim, shared by attempts and jobs."
+    )
+    size: Quantity | None = Field(
+        None, description="Bound of an emptyDir in each pod, gone with the pod."
+    )
+
+
+class StorageSpec(SpecModel):
+    """Volumes on a cluster; a local run takes --output."""
+
+    output: OutputStorageSpec | None = Field(
+        None, description="Where results lie. Default: the runtime's."
+    )
+    cache: CacheStorageSpec | None = Field(
+        None, description="Where downloads lie (HF_HOME). Default: the runtime's."
+    )

@@ -1,0 +1,1 @@
+"""Resolves a training spec: presets, roles, placement and memory."""

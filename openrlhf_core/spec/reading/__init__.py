@@ -1,0 +1,1 @@
+"""Reads manifests: YAML with line numbers, validation, and errors in sentences."""

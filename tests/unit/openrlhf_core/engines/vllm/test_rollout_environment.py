@@ -1,0 +1,20 @@
+from openrlhf_core.engines.vllm.environment import engine_environment
+
+
+def test_a_cpu_engine_compiles_nothing_and_binds_no_cores() -> None:
+    environment = engine_environment("CPU", threads=3)
+    assert environment["TORCHDYNAMO_DISABLE"] == "1"
+    assert environment["VLLM_CPU_OMP_THREADS_BIND"] == "nobind"
+    assert environment["OMP_NUM_THREADS"] == "3"
+
+
+def test_a_cuda_engine_may_compile() -> None:
+    assert "TORCHDYNAMO_DISABLE" not in engine_environment("CUDA", threads=1)
+
+
+def test_every_engine_lives_in_one_process_and_reports_to_nobody() -> None:
+    for device_kind in ("CPU", "CUDA"):
+        environment = engine_environment(device_kind, threads=1)
+        assert environment["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
+        assert environment["VLLM_NO_USAGE_STATS"] == "1"
+        assert environment["DO_NOT_TRACK"] == "1"
