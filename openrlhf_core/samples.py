@@ -41,33 +41,41 @@ class Prompt:
 
 @dataclass(frozen=True, eq=False)
 class Rollout:
-    """One completion. Made by a rollout engine, read by rewards and the recipe.
+    """A prompt and what the policy made of it. Made by the recipe, read by rewards and the recipe.
 
-    Example: Rollout(prompt=..., sample_index=3, completion_ids=[11, 1],
-    rollout_logprobs=[-0.2, -0.1], finish_reason="stop", policy_version=4)
+    An episode of several turns has the same form: tokens that the environment wrote between two
+    turns stand in `token_ids` with action_mask False.
+
+    Example: Rollout(prompt=..., sample_index=3, token_ids=[7, 9, 8, 5, 11, 1],
+    action_mask=[0, 0, 0, 0, 1, 1], logprobs=[0, 0, 0, 0, -0.2, -0.1],
+    versions=[-1, -1, -1, -1, 4, 4], finish_reason="stop")
     """
 
     prompt: Prompt
     sample_index: int
-    """Number of the completion within its prompt's group, from 0."""
-    completion_ids: Int32[np.ndarray, "completion"]
-    """The tokens that the model made, the end token included."""
-    rollout_logprobs: Float32[np.ndarray, "completion"]
-    """The engine's log-probs of these tokens, after temperature."""
+    """Number of the rollout within its prompt's group, from 0."""
+    token_ids: Int32[np.ndarray, "seq"]
+    """The prompt's tokens and all that follow, the end token included."""
+    action_mask: Bool[np.ndarray, "seq"]
+    """True where the policy made the token."""
+    logprobs: Float32[np.ndarray, "seq"]
+    """The engine's log-probs after temperature; 0 where action_mask is False."""
+    versions: Int32[np.ndarray, "seq"]
+    """Version of the policy that drew the token; -1 where action_mask is False."""
     finish_reason: FinishReason
-    policy_version: int
 
     @property
     def is_truncated(self) -> bool:
         return self.finish_reason == "length"
 
     @property
-    def token_ids(self) -> Int32[np.ndarray, "seq"]:
-        return np.concatenate([self.prompt.token_ids, self.completion_ids])
+    def completion_ids(self) -> Int32[np.ndarray, "completion"]:
+        """Every token behind the prompt."""
+        return self.token_ids[len(self.prompt.token_ids) :]
 
     @property
     def group_id(self) -> int:
-        """Completions with the same group id answer the same prompt."""
+        """Rollouts with the same group id answer the same prompt."""
         return self.prompt.prompt_id
 
 

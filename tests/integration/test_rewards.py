@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import ray
+from sample_builders import make_rollout
 
 from openrlhf_core.orchestration.reward_workers import RewardPool
 from openrlhf_core.samples import Prompt, Rollout, ScoredRollout
@@ -38,13 +39,9 @@ def local_ray() -> Iterator[None]:
 def make_rollouts(num_prompts: int, group_size: int = 2) -> tuple[list[Rollout], list[str]]:
     """Prompts p0, p1, ... with label = their number; completions a0, a1, ..."""
     rollouts = [
-        Rollout(
+        make_rollout(
             Prompt(p, f"p{p} ", np.zeros(2, np.int32), label=p, columns={"level": p}),
-            sample,
-            np.zeros(1, np.int32),
-            np.zeros(1, np.float32),
-            "stop",
-            0,
+            sample_index=sample,
         )
         for p in range(num_prompts)
         for sample in range(group_size)

@@ -1,4 +1,4 @@
-"""Scored completions become samples to learn from, and the numbers that describe them."""
+"""Turns scored rollouts into training samples, and describes a step's rollouts in metrics."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,22 +14,23 @@ from openrlhf_core.spec.planning.presets import KLSettings, RLSettings
 
 @dataclass(frozen=True, eq=False)
 class KnownLogprobs:
-    """What forward passes before the update found, one array a completion; None: not needed."""
+    """Log-probs before the update, float32 [seq] a rollout; None where nobody needs them."""
 
     old: Sequence[np.ndarray] | None
-    """Of the learner's weights, float32 [seq]."""
+    """Of the learner before the update."""
     reference: Sequence[np.ndarray] | None
+    """Of the frozen reference model."""
 
 
 def make_train_samples(
     scored: Sequence[ScoredRollout], known: KnownLogprobs, settings: RLSettings
 ) -> list[TrainSample]:
-    """Joins advantages and known log-probs to each completion.
+    """Joins advantages and known log-probs to each rollout.
 
-    A completion without a score gets an empty action mask: it is trained on by nobody and enters
-    no mean.
+    A rollout without a score gets an action mask of False everywhere, so it adds nothing to the
+    loss or to any mean.
     """
-    masks = [action_mask(each) for each in scored]
+    masks = [trained_tokens(each) for each in scored]
     advantages = compute_advantages(
         np.array([np.nan if each.score is None else each.score for each in scored]),
         np.array([each.rollout.group_id for each in scored], dtype=np.int64),
@@ -46,7 +47,7 @@ def make_train_samples(
             token_ids=each.rollout.token_ids,
             action_mask=masks[i],
             advantages=advantages[i],
-            rollout_logprobs=over_sequence(each),
+            rollout_logprobs=each.rollout.logprobs,
             old_logprobs=None if known.old is None else known.old[i],
             ref_logprobs=None if in_loss is None else in_loss[i],
         )
@@ -54,22 +55,14 @@ def make_train_samples(
     ]
 
 
-def action_mask(scored: ScoredRollout) -> np.ndarray:
-    """Returns bool [seq]: the completion's tokens of a scored sample, nothing of a failed one."""
-    rollout = scored.rollout
-    prompt = np.zeros(len(rollout.prompt.token_ids), dtype=bool)
-    return np.concatenate([prompt, np.full(len(rollout.completion_ids), scored.score is not None)])
-
-
-def over_sequence(scored: ScoredRollout) -> np.ndarray:
-    """Returns the engine's log-probs, float32 [seq], 0 at the prompt."""
-    rollout = scored.rollout
-    prompt = np.zeros(len(rollout.prompt.token_ids), dtype=np.float32)
-    return np.concatenate([prompt, rollout.rollout_logprobs])
+def trained_tokens(scored: ScoredRollout) -> np.ndarray:
+    """Returns the rollout's action mask, bool [seq]; all False where the score is missing."""
+    mask = scored.rollout.action_mask
+    return mask if scored.score is not None else np.zeros_like(mask)
 
 
 def reward_kl(known: KnownLogprobs, kl: KLSettings) -> list[np.ndarray] | None:
-    """Returns the KL estimate of each token for the reward; None when it has no place there."""
+    """Returns the KL estimate of each token; None when the reward has no KL term."""
     if kl.placement == "Loss" or known.old is None or known.reference is None:
         return None
     pairs = zip(known.old, known.reference, strict=True)
@@ -85,11 +78,11 @@ def describe(
     known: KnownLogprobs,
     kl: KLSettings,
 ) -> dict[str, float]:
-    """Returns the metrics of a step's completions; one without samples is left out.
+    """Returns the metrics of a step's rollouts; a mean over nothing is left out.
 
     `samples` are those of `make_train_samples`, in the order of `scored`.
     """
-    lengths = np.array([len(each.rollout.completion_ids) for each in scored])
+    lengths = np.array([int(each.rollout.action_mask.sum()) for each in scored])
     scores = np.array([each.score for each in scored if each.score is not None])
     metrics = {
         "reward/failed_ratio": 1.0 - len(scores) / len(scored),
@@ -106,10 +99,11 @@ def describe(
         metrics |= {"advantage/mean": float(trained.mean()), "advantage/std": float(trained.std())}
     in_reward = reward_kl(known, kl)
     if in_reward is not None:
-        metrics |= mean_over_actions("kl/mean", scored, in_reward)
+        metrics |= mean_over_actions("kl/mean", samples, in_reward)
     if known.old is not None:
-        gaps = [np.abs(o - over_sequence(e)) for e, o in zip(scored, known.old, strict=True)]
-        metrics |= mean_over_actions("rollout/logprob_gap", scored, gaps)
+        pairs = zip(samples, known.old, strict=True)
+        gaps = [np.abs(old - sample.rollout_logprobs) for sample, old in pairs]
+        metrics |= mean_over_actions("rollout/logprob_gap", samples, gaps)
     return metrics
 
 
@@ -125,7 +119,7 @@ def function_means(scored: Sequence[ScoredRollout]) -> dict[str, float]:
 
 
 def uniform_ratio(scored: Sequence[ScoredRollout]) -> float:
-    """Returns the share of groups whose scores are all equal: a group baseline learns nothing."""
+    """Returns the share of groups whose scores are all equal; a group baseline gives them 0."""
     groups: dict[int, set[float]] = {}
     for each in scored:
         if each.score is not None:
@@ -134,8 +128,9 @@ def uniform_ratio(scored: Sequence[ScoredRollout]) -> float:
 
 
 def mean_over_actions(
-    name: str, scored: Sequence[ScoredRollout], values: Sequence[np.ndarray]
+    name: str, samples: Sequence[TrainSample], values: Sequence[np.ndarray]
 ) -> dict[str, float]:
-    masked = [value[action_mask(each)] for each, value in zip(scored, values, strict=True)]
+    """Returns the mean of `values` over the trained tokens; nothing where there is none."""
+    masked = [value[sample.action_mask] for sample, value in zip(samples, values, strict=True)]
     flat = np.concatenate(masked)
     return {name: float(flat.mean())} if flat.size else {}

@@ -42,13 +42,20 @@ def make_rollouts(
 ) -> list[Rollout]:
     """Joins completions, in the order of `make_requests`, to their prompts."""
     return [
-        Rollout(
-            prompt=prompts[index // group_size],
-            sample_index=index % group_size,
-            completion_ids=completion.token_ids,
-            rollout_logprobs=completion.logprobs,
-            finish_reason=completion.finish_reason,
-            policy_version=policy_version,
-        )
+        join(prompts[index // group_size], index % group_size, completion, policy_version)
         for index, completion in enumerate(completions)
     ]
+
+
+def join(prompt: Prompt, sample_index: int, completion: Completion, policy_version: int) -> Rollout:
+    """Returns the rollout of one turn: the prompt, then the completion."""
+    start, length = len(prompt.token_ids), len(completion.token_ids)
+    return Rollout(
+        prompt=prompt,
+        sample_index=sample_index,
+        token_ids=np.concatenate([prompt.token_ids, completion.token_ids]),
+        action_mask=np.arange(start + length) >= start,
+        logprobs=np.concatenate([np.zeros(start, np.float32), completion.logprobs]),
+        versions=np.repeat(np.array([-1, policy_version], np.int32), [start, length]),
+        finish_reason=completion.finish_reason,
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sample_builders import make_rollout
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -30,11 +31,9 @@ def edit(file: Path, **changes: object) -> None:
     file.write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
 
 
-def make_rollout(tokenizer, prompt: str, completion_ids: list[int]) -> Rollout:
+def rollout_of(tokenizer, prompt: str, completion_ids: list[int]) -> Rollout:
     ids = np.asarray(tokenizer(prompt).input_ids, dtype=np.int32)
-    logprobs = np.zeros(len(completion_ids), dtype=np.float32)
-    completion = np.asarray(completion_ids, dtype=np.int32)
-    return Rollout(Prompt(0, prompt, ids), 0, completion, logprobs, "stop", 0)
+    return make_rollout(Prompt(0, prompt, ids), completion_ids)
 
 
 def test_the_tiny_tokenizer_loads_with_its_template():
@@ -97,8 +96,8 @@ def test_a_tokenizer_of_another_model_says_so(tmp_path: Path):
 def test_queries_begin_with_the_prompt_and_write_out_special_tokens():
     tokenizer = load_tokenizer(TINY)
     rollouts = [
-        make_rollout(tokenizer, "2+3=", [*tokenizer("5").input_ids, tokenizer.eos_token_id]),
-        make_rollout(tokenizer, "ab ", tokenizer(" c d").input_ids),
+        rollout_of(tokenizer, "2+3=", [*tokenizer("5").input_ids, tokenizer.eos_token_id]),
+        rollout_of(tokenizer, "ab ", tokenizer(" c d").input_ids),
     ]
     assert query_texts(tokenizer, rollouts) == ["2+3=5<eos>", "ab  c d"]
 
@@ -110,13 +109,12 @@ def test_queries_keep_a_first_blank_that_decoding_alone_would_drop():
     sentence_piece.decoder = decoders.Metaspace()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=sentence_piece, eos_token="</s>")
     assert tokenizer.decode([3]) == "it"
-    assert query_texts(tokenizer, [make_rollout(tokenizer, "say", [3])]) == ["say it"]
+    assert query_texts(tokenizer, [rollout_of(tokenizer, "say", [3])]) == ["say it"]
 
 
 def test_a_character_split_between_prompt_and_completion_leaves_the_prompt_whole():
     tokenizer = load_tokenizer(TINY)
     first, second = tokenizer("é").input_ids
-    rollout = make_rollout(tokenizer, "x", [second])
     halved = Prompt(0, "x", np.asarray([first], dtype=np.int32))
-    rollout = Rollout(halved, 0, rollout.completion_ids, rollout.rollout_logprobs, "stop", 0)
+    rollout = make_rollout(halved, [second])
     assert query_texts(tokenizer, [rollout])[0].startswith("x")

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sample_builders import make_rollout
 
 from openrlhf_core.recipes.rl.experience import KnownLogprobs, describe, make_train_samples
-from openrlhf_core.samples import Prompt, Rollout, ScoredRollout
+from openrlhf_core.samples import Prompt, ScoredRollout
 from openrlhf_core.spec.kinds.rl import RLSpec
 from openrlhf_core.spec.planning.presets import resolve_rl
 
@@ -16,10 +17,8 @@ NOTHING_KNOWN = KnownLogprobs(None, None)
 def make_scored(score: float | None, completion: int = 2, group: int = 0) -> ScoredRollout:
     """A prompt of two tokens, a completion of `completion` tokens."""
     prompt = Prompt(group, "2+3=", np.array([7, 9], dtype=np.int32))
-    ids = np.arange(completion, dtype=np.int32)
-    logprobs = np.full(completion, -0.5, dtype=np.float32)
     parts = {} if score is None else {"default": score}
-    return ScoredRollout(Rollout(prompt, 0, ids, logprobs, "stop", 0), score, parts)
+    return ScoredRollout(make_rollout(prompt, range(completion), logprob=-0.5), score, parts)
 
 
 def described(scored: list[ScoredRollout], group_size: int = 2) -> dict[str, float]:

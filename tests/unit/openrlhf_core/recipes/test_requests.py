@@ -41,5 +41,18 @@ def test_rollouts_join_completions_to_prompts_in_order() -> None:
         (9, 0, 2),
         (9, 1, 3),
     ]
-    assert {r.policy_version for r in rollouts} == {6}
     assert list(rollouts[2].token_ids) == [9, 7, 2]
+
+
+def test_a_rollout_tells_the_prompts_tokens_from_those_that_the_policy_made() -> None:
+    logprobs = np.array([-0.25, -0.5], dtype=np.float32)
+    completion = Completion(np.array([3, 1], dtype=np.int32), logprobs, "length")
+    (rollout,) = make_rollouts([make_prompt(4)], [completion], group_size=1, policy_version=6)
+    assert rollout.token_ids.tolist() == [4, 7, 3, 1]
+    assert rollout.completion_ids.tolist() == [3, 1]
+    assert rollout.action_mask.tolist() == [False, False, True, True]
+    assert rollout.logprobs.tolist() == [0, 0, -0.25, -0.5]
+    assert rollout.versions.tolist() == [-1, -1, 6, 6]
+    assert rollout.is_truncated
+    dtypes = [rollout.token_ids.dtype, rollout.logprobs.dtype, rollout.versions.dtype]
+    assert dtypes == [np.int32, np.float32, np.int32]
