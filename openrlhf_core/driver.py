@@ -1,6 +1,5 @@
 """One attempt of a run, from its RunConfig to its exit code. Called by `rlhf run` and `drive`."""
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -14,7 +13,8 @@ from openrlhf_core.output import OutputClaim, claim_output
 from openrlhf_core.recipes.run.attempt import AttemptEnd, Controls, run_attempt
 from openrlhf_core.recipes.run.journal import MODEL_DIRECTORY
 from openrlhf_core.spec.exit_codes import RetryableError, RunError, StopRequested
-from openrlhf_core.spec.progress import LAST_ERROR, LAST_WORD
+from openrlhf_core.spec.last_words import last_words_line
+from openrlhf_core.spec.progress import LAST_PROGRESS
 from openrlhf_core.spec.run_config import RunConfig
 from openrlhf_core.stop import StopFlag, stop_on_signals
 from openrlhf_core.surroundings import Surroundings
@@ -84,11 +84,11 @@ def run_captured(
 
 
 def last_words(board: ProgressBoard | None, error: RunError | None) -> str:
-    """What the operator reads in the log of a driver that has ended, each in a line."""
-    words = "" if error is None else f"{LAST_ERROR}{json.dumps(str(error))}\n"
-    if board is None:
-        return words
-    return f"{words}{LAST_WORD}{board.snapshot().model_dump_json(by_alias=True)}\n"
+    """The lines that the operator reads in the log of a driver that has ended: why, and how far."""
+    lines = "" if error is None else last_words_line(error)
+    if board is not None:
+        lines += f"{LAST_PROGRESS}{board.snapshot().model_dump_json(by_alias=True)}\n"
+    return lines
 
 
 def caught(run: Callable[[], None], log: Path) -> RunError | None:

@@ -7,9 +7,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from openrlhf_core.spec.exit_codes import StopRequested
-
-SECOND_INTERRUPT_EXIT_CODE = 130
+from openrlhf_core.spec.exit_codes import ExitCode, StopRequested
 
 
 class StopFlag:
@@ -63,7 +61,7 @@ def stop_on_signals(flag: StopFlag, second_interrupt: Callable[[], None]) -> Non
     def on_interrupt(number: int, frame: FrameType | None) -> None:
         if flag.is_requested:
             second_interrupt()
-            os._exit(SECOND_INTERRUPT_EXIT_CODE)
+            os._exit(ExitCode.INTERRUPTED)
         flag.request("SIGINT; once more ends at once")
 
     signal.signal(signal.SIGTERM, on_terminate)

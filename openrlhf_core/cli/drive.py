@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.last_words import last_words_line
 from openrlhf_core.spec.run_config import RunConfig
 
 TOKEN_VARIABLE = "RAY_AUTH_TOKEN"
@@ -23,7 +24,7 @@ def drive(config_file: Path, attempt: int) -> int:
     try:
         config = read_config(config_file)
     except ConfigurationError as error:
-        sys.stdout.write(f"{error}\n")
+        sys.stdout.write(f"{error}\n{last_words_line(error)}")
         return error.exit_code
     surroundings = Surroundings(
         open_ray=partial(surrounding_ray, os.environ.get("RAY_ADDRESS", "auto")),

@@ -14,11 +14,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from openrlhf_core.spec.exit_codes import RunError
+from openrlhf_core.spec.exit_codes import ExitCode, RunError
 
 GROUP = "rlhf.commands"
 DEBUG_VARIABLE = "RLHF_DEBUG"
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="rlhf",
@@ -158,7 +157,7 @@ def main(arguments: list[str] | None = None) -> int:
     except RunError as error:
         return _complain(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

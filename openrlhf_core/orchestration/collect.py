@@ -13,8 +13,13 @@ from typing import Any, Protocol
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from openrlhf_core.orchestration.lost_worker import describe_loss, first_line
-from openrlhf_core.spec.exit_codes import RetryableError, RunError
+from openrlhf_core.orchestration.lost_worker import first_line, loss_of
+from openrlhf_core.spec.exit_codes import (
+    CollectiveTimeout,
+    OutOfMemory,
+    RetryableError,
+    RunError,
+)
 from openrlhf_core.stop import StopFlag
 
 logger = logging.getLogger(__name__)
@@ -65,7 +70,7 @@ def make_collect(stop: StopFlag) -> Collect:
                 on_stop()
                 on_stop = None
             if waiting and deadline is not None and time.monotonic() > deadline:
-                raise RetryableError(late_message(calls, waiting, timeout_seconds))
+                raise CollectiveTimeout(late_message(calls, waiting, timeout_seconds))
         return fetch(calls)
 
     return collect
@@ -94,7 +99,14 @@ def run_error(worker: str, error: BaseException) -> RunError:
         if isinstance(cause, RunError):
             return type(cause)(str(cause))
         logger.error("%s failed:\n%s", worker, error)
-        return RetryableError(f"{worker} failed: {type(cause).__name__}: {first_line(cause)}")
+        kind = OutOfMemory if is_out_of_memory(cause) else RetryableError
+        return kind(f"{worker} failed: {type(cause).__name__}: {first_line(cause)}")
     if isinstance(error, RunError):
         return error
-    return RetryableError(f"{worker} is lost: {describe_loss(error)}")
+    loss = loss_of(error)
+    return loss.kind(f"{worker} is lost: {loss.reason}")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a call failed because it could not allocate, on the host or on a device."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"

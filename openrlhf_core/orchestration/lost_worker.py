@@ -4,6 +4,7 @@ import os
 import re
 import socket
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import ray
@@ -16,6 +17,13 @@ from ray.exceptions import (
     RayError,
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from openrlhf_core.spec.exit_codes import (
+    CollectiveTimeout,
+    OutOfMemory,
+    RetryableError,
+    WorkerLost,
+)
 
 MEMORY_COUNTERS = (
     Path("/sys/fs/cgroup/memory.events"),
@@ -32,32 +40,42 @@ _GUESSES = re.compile(r"[.,]?\s*(Some common causes|There are some potential).*"
 """What Ray adds to every death that it has no reason for; the OOM killer is among the guesses."""
 
 
-def describe_loss(error: BaseException) -> str:
-    """Returns the cause of a lost worker in one line."""
+@dataclass(frozen=True)
+class Loss:
+    """What took a worker away: the error that says so, and the reason in one line."""
+
+    kind: type[RetryableError]
+    reason: str
+
+
+def loss_of(error: BaseException) -> Loss:
+    """Returns what Ray's error says of a lost worker."""
     if isinstance(error, OutOfMemoryError):
         return killed_by_ray(pod_of(str(error))[0])
     if isinstance(error, NodeDiedError):
-        return "its node is gone"
+        return Loss(WorkerLost, "its node is gone")
     if isinstance(error, (ActorDiedError, ActorUnavailableError)):
-        return describe_death(str(error))
+        return death_of(str(error))
     if isinstance(error, GetTimeoutError):
-        return "no answer in time"
-    return f"{type(error).__name__}: {first_line(error)}"
+        return Loss(CollectiveTimeout, "no answer in time")
+    return Loss(RetryableError, f"{type(error).__name__}: {first_line(error)}")
 
 
-def describe_death(notice: str) -> str:
+def death_of(notice: str) -> Loss:
     """Returns the cause that Ray's notice of an actor's death gives, or the kernel's count."""
     pod, kills = pod_of(notice)
     if "memory pressure" in notice:
         return killed_by_ray(pod)
     if kills:
-        return f"out of memory (the kernel killed a process of pod {pod})"
-    return first_reason(notice)
+        reason = f"out of memory (the kernel killed a process of pod {pod})"
+        return Loss(OutOfMemory, reason)
+    return Loss(WorkerLost, first_reason(notice))
 
 
-def killed_by_ray(pod: str) -> str:
+def killed_by_ray(pod: str) -> Loss:
     """Returns what is said of a worker that Ray's memory monitor killed."""
-    return f"out of memory (killed by Ray's memory monitor{' in pod ' if pod else ''}{pod})"
+    where = f" in pod {pod}" if pod else ""
+    return Loss(OutOfMemory, f"out of memory (killed by Ray's memory monitor{where})")
 
 
 def pod_of(notice: str) -> tuple[str, int]:

@@ -6,12 +6,9 @@ from pydantic import Field
 
 from openrlhf_core.spec.kinds.base import SpecModel
 
-LAST_WORD = "rlhf-progress: "
-"""Begins the line in which a driver on a cluster that ends prints its last Progress, as JSON: its
-server is gone by then, and the operator reads the log."""
-
-LAST_ERROR = "rlhf-error: "
-"""Begins the line in which such a driver says, as a JSON string, why it failed."""
+LAST_PROGRESS = "rlhf-progress: "
+"""Begins the line of the log in which a driver on a cluster prints its last Progress, as JSON, when
+it ends: its server is gone by then, and the operator reads the log."""
 
 Phase = Literal[
     "starting", "rollout", "reward", "logprob", "train", "weight_sync", "checkpoint", "finished"

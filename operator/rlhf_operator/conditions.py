@@ -65,6 +65,7 @@ class Reason(StrEnum):
     CONFIGURATION_REJECTED = "ConfigurationRejected"
     NON_FINITE = "NonFinite"
     OUT_OF_MEMORY = "OutOfMemory"
+    COLLECTIVE_TIMEOUT = "CollectiveTimeout"
     CLUSTER_LOST = "ClusterLost"
     WORKER_LOST = "WorkerLost"
     STOPPED_BY_OTHERS = "StoppedByOthers"

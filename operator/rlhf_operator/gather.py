@@ -13,6 +13,7 @@ from rlhf_operator import names
 from rlhf_operator.cache import JobKey
 from rlhf_operator.clients import progress as progress_client
 from rlhf_operator.clients import ray
+from rlhf_operator.clients.driver_log import read_log
 from rlhf_operator.clients.kubernetes import (
     CLAIMS,
     CONFIG_MAPS,
@@ -189,9 +190,9 @@ class Look:
         driver = Driver(job.status, job.exit_code, job.message)
         if not driver.is_over:
             return driver, None, await self._progress(cluster)
-        text = await ray.logs(self._context.http, head, attempt.submission_id)
-        lines, last_word = progress_client.split_log(text)
-        return Driver(job.status, job.exit_code, job.message, lines), None, last_word
+        log = read_log(await ray.logs(self._context.http, head, attempt.submission_id))
+        ended = Driver(job.status, job.exit_code, job.message, log.last_lines, log.last_words)
+        return ended, None, log.progress
 
     async def _progress(self, cluster: Object) -> Progress | None:
         token = self._context.memo.tokens.get(cluster["metadata"]["uid"])

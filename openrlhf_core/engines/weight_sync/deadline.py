@@ -6,7 +6,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import TypeVar
 
-from openrlhf_core.spec.exit_codes import RetryableError
+from openrlhf_core.spec.exit_codes import CollectiveTimeout
 
 Result = TypeVar("Result")
 
@@ -23,16 +23,16 @@ class Deadline:
         return timedelta(seconds=max(self._end - monotonic(), 0.001))
 
 
-def sync_failure(what: str, seconds: float, cause: object) -> RetryableError:
+def sync_failure(what: str, seconds: float, cause: object) -> CollectiveTimeout:
     """The error of a sync in which `what` went wrong under a limit of `seconds`."""
-    return RetryableError(
+    return CollectiveTimeout(
         f"weight sync: {what}: {cause}. The other side is lost or stuck, or "
         f"slower than training.weightSync.timeoutSeconds ({seconds:g} s) allows"
     )
 
 
 def call_within(seconds: float, what: str, function: Callable[[], Result]) -> Result:
-    """What `function` returns or raises; RetryableError when it takes longer than `seconds`.
+    """What `function` returns or raises; CollectiveTimeout when it takes longer than `seconds`.
 
     For calls that have no time limit of their own (NCCL). One that is late goes on in a daemon
     thread, so the process is of no further use.

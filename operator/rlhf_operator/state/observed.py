@@ -6,6 +6,7 @@ policy.
 
 from dataclasses import dataclass
 
+from openrlhf_core.spec.last_words import LastWords
 from openrlhf_core.spec.progress import Progress
 from rlhf_operator.findings import Finding
 
@@ -63,12 +64,22 @@ class Driver:
     """PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED."""
     exit_code: int | None = None
     message: str = ""
+    """Ray's words."""
     last_lines: str = ""
-    """The end of what it printed, when it failed."""
+    """The end of what it printed, when it is over."""
+    last_words: LastWords | None = None
+    """Why it ended, in its own words; None when it did not end, or died without any."""
 
     @property
     def is_over(self) -> bool:
         return self.status in ("SUCCEEDED", "FAILED", "STOPPED")
+
+    @property
+    def text(self) -> str:
+        """Why it ended, for people: its own words, else the end of its log, else Ray's words."""
+        if self.last_words is not None and self.last_words.message:
+            return self.last_words.message
+        return self.last_lines or self.message
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,17 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from openrlhf_core.spec.exit_codes import ExitCode
 from openrlhf_core.spec.kinds.status import RayClusterStatus
 from rlhf_operator.conditions import Reason
 from rlhf_operator.state.cause import cause_of
 from rlhf_operator.state.observed import Driver
 from rlhf_operator.state.situation import Situation
 
-FATAL_EXITS = {2: Reason.CONFIGURATION_REJECTED, 30: Reason.NON_FINITE}
-STOPPED_EXIT = 20
+FATAL_EXITS: dict[int | None, Reason] = {
+    ExitCode.CONFIGURATION: Reason.CONFIGURATION_REJECTED,
+    ExitCode.NON_FINITE: Reason.NON_FINITE,
+}
 
 
 class Kind(Enum):
@@ -52,22 +55,26 @@ def outcome_of(situation: Situation) -> Outcome | None:
 
 
 def _outcome_of_driver(situation: Situation, driver: Driver) -> Outcome:
-    code = driver.exit_code
     if driver.status == "SUCCEEDED":
         return Outcome(Kind.DONE, Reason.DONE, "training is done", 0)
     if driver.status == "STOPPED":
         message = "the Ray job was stopped by somebody else than the operator"
         return Outcome(Kind.LOST, Reason.STOPPED_BY_OTHERS, message)
-    text = driver.last_lines or driver.message
+    code = exit_code_of(driver)
     if code in FATAL_EXITS:
-        message = f"the driver exited with code {code}: {text}"
+        message = f"the driver exited with code {code}: {driver.text}"
         return Outcome(Kind.FATAL, FATAL_EXITS[code], message, code)
-    if code == STOPPED_EXIT:
+    if code == ExitCode.STOPPED:
         message = "the driver was asked to stop, by a pod that was taken away or by hand"
         return Outcome(Kind.YIELDED, Reason.PREEMPTED, message, code)
-    cause = cause_of(situation, text)
+    cause = cause_of(situation, driver)
     exited = "the driver died" if code is None else f"the driver exited with code {code}"
     return Outcome(Kind.LOST, cause.reason, f"{exited}; {cause.message}", code)
+
+
+def exit_code_of(driver: Driver) -> int | None:
+    """What the driver said, else what Ray saw; None when neither is known."""
+    return driver.exit_code if driver.last_words is None else driver.last_words.exit_code
 
 
 def _loss(situation: Situation) -> Outcome | None:
@@ -98,7 +105,7 @@ def _head_loss(situation: Situation, known: RayClusterStatus) -> Outcome | None:
 def _lost(situation: Situation, message: str) -> Outcome:
     if any(pod.is_disrupted for pod in situation.observed.pods):
         return Outcome(Kind.YIELDED, Reason.PREEMPTED, f"{message}: its node was taken away")
-    cause = cause_of(situation, "")
+    cause = cause_of(situation, None)
     if cause.reason == Reason.OUT_OF_MEMORY:
         return Outcome(Kind.LOST, cause.reason, f"{message}; {cause.message}")
     return Outcome(Kind.LOST, Reason.CLUSTER_LOST, message)

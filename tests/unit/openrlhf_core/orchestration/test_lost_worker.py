@@ -7,11 +7,13 @@ from ray.exceptions import GetTimeoutError, OutOfMemoryError
 
 from openrlhf_core.orchestration import lost_worker as loss
 from openrlhf_core.orchestration.lost_worker import (
+    Loss,
     count_memory_kills,
-    describe_death,
-    describe_loss,
+    death_of,
+    loss_of,
     probe_pod,
 )
+from openrlhf_core.spec.exit_codes import CollectiveTimeout, OutOfMemory, RetryableError
 
 NOTICE = """\
 The actor died unexpectedly before finishing this task.
@@ -26,20 +28,22 @@ SIGSEGV or another unexpected error."""
 
 
 def test_a_guess_of_rays_is_not_passed_on_as_the_cause() -> None:
-    told = describe_death(NOTICE + GUESSES)
+    told = death_of(NOTICE + GUESSES).reason
     assert told.endswith("connection error code 2. End of file")
     assert "OOM" not in told
 
 
 def test_memory_is_named_where_ray_killed_for_it() -> None:
     notice = "Workers (tasks / actors) killed due to memory pressure (OOM), 1 of them"
-    assert describe_death(notice) == "out of memory (killed by Ray's memory monitor)"
-    assert describe_loss(OutOfMemoryError("x")) == describe_death(notice)
+    expected = Loss(OutOfMemory, "out of memory (killed by Ray's memory monitor)")
+    assert death_of(notice) == expected
+    assert loss_of(OutOfMemoryError("x")) == death_of(notice)
 
 
 def test_what_came_too_late_and_what_nobody_foresaw_is_said() -> None:
-    assert describe_loss(GetTimeoutError("Get timed out")) == "no answer in time"
-    assert describe_loss(KeyError("x\ny")) == "KeyError: 'x\\ny'"
+    late = loss_of(GetTimeoutError("Get timed out"))
+    assert late == Loss(CollectiveTimeout, "no answer in time")
+    assert loss_of(KeyError("x\ny")) == Loss(RetryableError, "KeyError: 'x\\ny'")
 
 
 @pytest.mark.parametrize(
@@ -80,9 +84,10 @@ def test_the_pod_is_named_where_it_answers(monkeypatch: pytest.MonkeyPatch) -> N
     notice = f"{NOTICE}\n\tip: 10.0.0.7\n"
     answers = {"10.0.0.7": ("worker-a", 1)}
     monkeypatch.setattr(loss, "ask_pod", lambda address: answers[address])
-    assert describe_death(notice) == "out of memory (the kernel killed a process of pod worker-a)"
-    by_ray = describe_death(f"{notice}\nkilled due to memory pressure (OOM)")
-    expected = "out of memory (killed by Ray's memory monitor in pod worker-a)"
+    by_kernel = Loss(OutOfMemory, "out of memory (the kernel killed a process of pod worker-a)")
+    assert death_of(notice) == by_kernel
+    by_ray = death_of(f"{notice}\nkilled due to memory pressure (OOM)")
+    expected = Loss(OutOfMemory, "out of memory (killed by Ray's memory monitor in pod worker-a)")
     assert by_ray == expected
     told = "Memory on the node (IP: 10.0.0.7, ID: 0f1e) was 1.90GB used / 2.00GB limit (0.95)"
-    assert describe_loss(OutOfMemoryError(told)) == expected
+    assert loss_of(OutOfMemoryError(told)) == expected

@@ -1,4 +1,4 @@
-"""Progress as it is pulled and as it stands in a log."""
+"""Progress as it is pulled from a head."""
 
 import asyncio
 from typing import Any
@@ -6,8 +6,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from openrlhf_core.spec.progress import LAST_ERROR, LAST_WORD
-from rlhf_operator.clients.progress import get_progress, parse_progress, split_log
+from rlhf_operator.clients.progress import get_progress, parse_progress
 
 
 def ask(build: Any, status: int = 200, extra: str = "") -> Any:
@@ -58,22 +57,3 @@ def test_a_driver_that_is_not_there_is_silent() -> None:
             return await get_progress(session, "http://127.0.0.1:9", "secret")
 
     assert asyncio.run(inside()) is None
-
-
-def test_the_last_word_is_taken_out_of_the_log(build: Any) -> None:
-    word = build.progress(step=10).model_dump_json(by_alias=True)
-    lines, progress = split_log(f"first\n{LAST_WORD}{word}\nlast\n")
-    assert lines == "first\nlast"
-    assert progress is not None
-    assert progress.step == 10
-    assert split_log("only words") == ("only words", None)
-
-
-def test_a_drivers_own_words_are_preferred_to_its_last_lines() -> None:
-    text = f"plot\nfailed after step 3\n{LAST_ERROR}\"reward.py: no column\\n'label'\"\n"
-    assert split_log(text) == ("reward.py: no column\n'label'", None)
-
-
-def test_words_that_were_cut_off_leave_the_last_lines() -> None:
-    assert split_log(f'starting Ray\n{LAST_ERROR}"no col')[0] == "starting Ray"
-    assert split_log(f"starting Ray\n{LAST_ERROR}3")[0] == "starting Ray"

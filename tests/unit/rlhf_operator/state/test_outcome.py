@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from openrlhf_core.spec.exit_codes import Cause
+from openrlhf_core.spec.last_words import LastWords
+from rlhf_operator.state.cause import REASON_OF
 from rlhf_operator.state.conclude import conclude, seconds_held, shorten
 from rlhf_operator.state.observed import Cluster, Driver, Group, Resolved
 from rlhf_operator.state.outcome import Kind, Outcome, outcome_of
@@ -38,18 +41,55 @@ def test_exit_codes_mean_what_the_contract_says(
         ("ray.exceptions.OutOfMemoryError: Task was killed", "OutOfMemory"),
         ("torch.cuda.OutOfMemoryError: CUDA out of memory", "OutOfMemory"),
         ("ray.exceptions.ActorDiedError: The actor died", "WorkerLost"),
-        ("the worker of rank 3 was lost", "WorkerLost"),
-        ("learner rank 0 is lost: Worker exit detail: End of file", "WorkerLost"),
-        ("learner rank 0 is lost: out of memory (the kernel killed one of x)", "OutOfMemory"),
         ("ActorDiedError. Some common causes include: the OOM killer", "WorkerLost"),
         ("KeyError: 'x'", "DriverFailed"),
     ],
 )
-def test_the_cause_is_told_from_the_drivers_words(build: Any, text: str, reason: str) -> None:
+def test_the_log_of_a_driver_without_last_words_is_searched(
+    build: Any, text: str, reason: str
+) -> None:
     outcome = outcome_of(build.scene(driver=Driver("FAILED", 10, last_lines=text)))
     assert outcome is not None
     assert str(outcome.reason) == reason
     assert text in outcome.message
+
+
+@pytest.mark.parametrize(
+    ("code", "cause", "kind", "reason"),
+    [
+        (2, "Configuration", Kind.FATAL, "ConfigurationRejected"),
+        (10, "WorkerLost", Kind.LOST, "WorkerLost"),
+        (10, "OutOfMemory", Kind.LOST, "OutOfMemory"),
+        (10, "CollectiveTimeout", Kind.LOST, "CollectiveTimeout"),
+        (10, "Unforeseen", Kind.LOST, "DriverFailed"),
+        (20, "Stopped", Kind.YIELDED, "Preempted"),
+        (30, "NonFinite", Kind.FATAL, "NonFinite"),
+    ],
+)
+def test_last_words_name_the_cause(
+    build: Any, code: int, cause: str, kind: Kind, reason: str
+) -> None:
+    words = LastWords(exit_code=code, cause=Cause(cause), message="rank 1 of 2")
+    driver = Driver("FAILED", None, "Ray's words", "CUDA out of memory", words)
+    outcome = outcome_of(build.scene(driver=driver))
+    assert outcome is not None
+    assert (outcome.kind, str(outcome.reason), outcome.exit_code) == (kind, reason, code)
+    assert "out of memory" not in outcome.message, "the log is not searched"
+    assert kind is Kind.YIELDED or "rank 1 of 2" in outcome.message
+
+
+def test_every_error_of_a_run_has_a_reason() -> None:
+    assert set(REASON_OF) == set(Cause)
+
+
+def test_a_timeout_among_workers_of_which_one_is_gone_is_a_lost_worker(build: Any) -> None:
+    words = LastWords(exit_code=10, cause=Cause.COLLECTIVE_TIMEOUT, message="no answer in time")
+    resolved = Resolved((Group("all", 2),), 2, "h", 1, "c", "p")
+    driver = Driver("FAILED", 10, last_words=words)
+    outcome = outcome_of(build.scene(driver=driver, resolved=resolved))
+    assert outcome is not None
+    assert outcome.reason == "WorkerLost"
+    assert "no answer in time" in outcome.message
 
 
 def test_a_container_killed_for_memory_is_named_with_its_roles(build: Any) -> None:
