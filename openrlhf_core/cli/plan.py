@@ -1,25 +1,18 @@
 """`rlhf plan`: the resolved run, who runs where, and the memory it needs, before it takes any."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from openrlhf_core.cli.model_shape import find_shape
+from openrlhf_core.cli.plan_json import as_data
 from openrlhf_core.cli.plan_table import render
 from openrlhf_core.cli.problems import load_manifests, only_job, write_out
 from openrlhf_core.spec.exit_codes import ConfigurationError
 from openrlhf_core.spec.kinds.job import RLHFJob
 from openrlhf_core.spec.kinds.quantity import parse_quantity
-from openrlhf_core.spec.kinds.training import TrainingSpec
 from openrlhf_core.spec.planning.fit import Change, Fit, estimate, smallest_change
-from openrlhf_core.spec.planning.plan import Plan, make_plan, plan_hash
-from openrlhf_core.spec.planning.presets import (
-    LearnerSettings,
-    RLSettings,
-    resolve_learner,
-    resolve_rl,
-)
+from openrlhf_core.spec.planning.resolve import ResolvedTraining, resolve
 from openrlhf_core.spec.reading.validate import ManifestFile
 
 
@@ -28,10 +21,7 @@ class Report:
     """All that `rlhf plan` says. Made by `make_report`, printed as a table or JSON."""
 
     name: str
-    training: TrainingSpec
-    rl: RLSettings
-    learner: LearnerSettings
-    plan: Plan
+    resolved: ResolvedTraining
     fit: Fit | None
     """None: the model's shape is not known here."""
     shape_note: str
@@ -58,22 +48,13 @@ def make_report(
 ) -> Report:
     """The plan of a job, whose bare paths are relative to `base`."""
     training = job.spec.training
+    resolved = resolve(training)
     shape, note = find_shape(training.model.policy.source, base, model_config)
-    fit = estimate(training, shape, device_bytes) if shape else None
+    fit = estimate(resolved, shape, device_bytes) if shape else None
     changes = None
     if shape and fit and fit.problems and device_bytes is not None:
         changes = smallest_change(training, shape, device_bytes)
-    rl = resolve_rl(training.rl)
-    return Report(
-        name=job.metadata.name,
-        training=training,
-        rl=rl,
-        learner=resolve_learner(training.learner, training.rollout, rl),
-        plan=make_plan(training),
-        fit=fit,
-        shape_note=note,
-        changes=changes,
-    )
+    return Report(job.metadata.name, resolved, fit, note, changes)
 
 
 def runtime_memory(manifests: ManifestFile, job: RLHFJob) -> int | None:
@@ -85,27 +66,6 @@ def runtime_memory(manifests: ManifestFile, job: RLHFJob) -> int | None:
         if found.spec.device.memory is not None:
             return int(parse_quantity(found.spec.device.memory))
     return None
-
-
-def as_data(report: Report) -> dict[str, Any]:
-    """The report as plain data, for `-o json`."""
-    data: dict[str, Any] = {
-        "name": report.name,
-        "resolved": {"rl": asdict(report.rl), "learner": asdict(report.learner)},
-        "training": report.training.to_manifest(),
-        "plan": asdict(report.plan),
-        "planHash": plan_hash(report.plan),
-        "devices": report.plan.num_devices,
-        "modelShape": report.shape_note,
-    }
-    if report.fit:
-        data["memory"] = {
-            "deviceBytes": report.fit.device_bytes,
-            "groups": [asdict(group) | {"peak": group.peak} for group in report.fit.groups],
-            "problems": report.fit.problems,
-            "changes": [asdict(change) for change in report.changes or ()],
-        }
-    return data
 
 
 def _bytes(text: str) -> int:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import fields
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from openrlhf_core.spec.kinds.quantity import format_bytes
+from openrlhf_core.spec.kinds.training import TrainingSpec
 from openrlhf_core.spec.planning.fit import Fit, GroupMemory
-from openrlhf_core.spec.planning.plan import Plan, plan_hash
+from openrlhf_core.spec.planning.plan import Plan, PlannedGroup, plan_hash
+from openrlhf_core.spec.planning.presets import RLSettings
+from openrlhf_core.spec.planning.resolve import ResolvedTraining
 
 if TYPE_CHECKING:
     from openrlhf_core.cli.plan import Report
@@ -27,11 +31,9 @@ def render(report: "Report") -> str:
     console.print(f"Plan of {report.name}", style="bold")
     for line in _resolved(report):
         console.print(line, markup=False)
-    console.print(_groups_table(report.plan))
-    for ignored in report.plan.ignored:
-        console.print(
-            f"ignored: {ignored.role} in group {ignored.group}: {ignored.reason}", markup=False
-        )
+    console.print(_groups_table(report.resolved))
+    for line in _roles(report.resolved):
+        console.print(line, markup=False)
     if report.fit:
         console.print(_memory_table(report.fit))
     console.print(f"model shape: {report.shape_note}", markup=False, soft_wrap=True)
@@ -41,10 +43,30 @@ def render(report: "Report") -> str:
 
 
 def _resolved(report: "Report") -> Iterator[str]:
-    rl, learner = report.rl, report.learner
+    resolved = report.resolved
+    if resolved.rl is not None:
+        yield from _rl_lines(resolved.spec, resolved.rl)
+    for role, learner in resolved.learners.items():
+        fill = (
+            f"{learner.micro_batch_size} samples"
+            if learner.micro_batch_size
+            else f"{learner.max_tokens_per_micro_batch} tokens"
+        )
+        yield (
+            f"{role} learner: {learner.dtype}, ZeRO {learner.zero_stage}, "
+            f"{learner.train_batch_size} samples an optimizer step, micro-batches of {fill}"
+        )
+    if resolved.rollout is not None:
+        yield (
+            f"engines: {resolved.rollout.dtype}, "
+            f"tensor parallel {resolved.rollout.tensor_parallel_size}"
+        )
+
+
+def _rl_lines(training: TrainingSpec, rl: RLSettings) -> Iterator[str]:
     yield (
-        f"{report.training.rl.algorithm}: {rl.rollout_batch_size} prompts x {rl.group_size} "
-        f"completions a step, {learner.train_batch_size} an optimizer step"
+        f"{training.rl.algorithm}: {rl.rollout_batch_size} prompts x {rl.group_size} "
+        "completions a step"
     )
     yield (
         f"advantage {rl.advantage.estimator}, normalization {rl.advantage.normalization}; "
@@ -52,36 +74,41 @@ def _resolved(report: "Report") -> Iterator[str]:
         f"{rl.policy_loss.clip_high:g}; KL {rl.kl.coefficient:g}"
         + (f" ({rl.kl.estimator} in the {rl.kl.placement})" if rl.kl.needs_reference else "")
     )
-    fill = (
-        f"{learner.micro_batch_size} samples"
-        if learner.micro_batch_size
-        else f"{learner.max_tokens_per_micro_batch} tokens"
-    )
-    yield (
-        f"learner {learner.dtype}, ZeRO {report.training.learner.zero_stage}, micro-batches of "
-        f"{fill}; engines {learner.rollout_dtype}, tensor parallel "
-        f"{report.training.rollout.tensor_parallel_size}"
-    )
 
 
-def _groups_table(plan: Plan) -> Table:
-    table = Table(title=f"devices {plan.num_devices}, plan {plan_hash(plan)}", title_justify="left")
-    for name in ("worker group", "nodes (pods)", "devices each", "learner ranks", "engines"):
-        table.add_column(name, justify="left" if name == "worker group" else "right")
-    table.add_column("roles")
+def _roles(resolved: ResolvedTraining) -> Iterator[str]:
+    """Why each role is started, and why those are not that the manifest lists in vain."""
+    for needed in resolved.roles:
+        yield f"{needed.role} ({needed.kind.lower()}): {needed.reason}"
+    for ignored in resolved.plan.ignored:
+        yield f"{ignored.role} in group {ignored.group} is not started: {ignored.reason}"
+
+
+def _groups_table(resolved: ResolvedTraining) -> Table:
+    plan = resolved.plan
+    title = f"devices {plan.num_devices}, plan {plan_hash(plan)}"
+    table = Table(title=title, title_justify="left")
+    for name in ("worker group", "nodes (pods)", "devices each", "ranks or engines"):
+        table.add_column(name, justify="right")
+    table.columns[0].justify = "left"
     for group in plan.groups:
-        ranks = sum(rank.group == group.name for rank in plan.learner_ranks)
-        engines = sum(engine.group == group.name for engine in plan.engines)
-        turns = " (taking turns)" if group.takes_turns else ""
+        turns = "\n(taking turns)" if group.takes_turns else ""
         table.add_row(
             group.name,
             str(group.nodes),
             str(group.devices_per_node),
-            str(ranks or "-"),
-            str(engines or "-"),
-            ", ".join(group.roles) + turns,
+            "\n".join(_processes(plan, group)) + turns,
         )
     return table
+
+
+def _processes(plan: Plan, group: PlannedGroup) -> Iterator[str]:
+    """How many processes of each role live in a group: `2 Policy ranks`."""
+    for role, ranks in plan.ranks.items():
+        if count := sum(rank.group == group.name for rank in ranks):
+            yield f"{count} {role} rank{'s' if count > 1 else ''}"
+    if count := sum(engine.group == group.name for engine in plan.engines):
+        yield f"{count} engine{'s' if count > 1 else ''}"
 
 
 def _memory_table(fit: Fit) -> Table:
@@ -100,19 +127,12 @@ def _memory_table(fit: Fit) -> Table:
 
 
 def _memory_rows(group: GroupMemory) -> Iterator[tuple[str, int]]:
-    if group.learner:
-        yield "learner parameters", group.learner.parameters
-        yield "learner gradients", group.learner.gradients
-        yield "learner optimizer", group.learner.optimizer
-        yield "learner activations", group.learner.activations
-        yield "learner logits", group.learner.logits
-    if group.reference is not None:
-        yield "reference parameters", group.reference
-    if group.engine:
-        yield "engine parameters", group.engine.parameters
-        yield "engine KV cache", group.engine.kv_cache
+    for role, held in group.roles.items():
+        for item in fields(held):
+            if item.name != "kv_cache_wanted":
+                yield f"{role} {item.name.replace('_', ' ')}", getattr(held, item.name)
     for phase, peak in group.phases.items():
-        yield f"peak of {phase}", peak
+        yield f"peak of {phase.replace('_', ' ')}", peak
 
 
 def _verdict(report: "Report") -> Iterator[str]:

@@ -9,7 +9,8 @@ from typing import Literal
 from openrlhf_core.ray_environment import local_ray_environment
 from openrlhf_core.spec.exit_codes import ConfigurationError
 from openrlhf_core.spec.kinds.job import RLHFJob
-from openrlhf_core.spec.planning.plan import Plan, make_plan
+from openrlhf_core.spec.planning.plan import Plan
+from openrlhf_core.spec.planning.resolve import resolve
 from openrlhf_core.spec.run_config import DeviceConfig, PortsConfig, RunConfig
 
 
@@ -23,7 +24,7 @@ def run(job: RLHFJob, manifest: Path, output: Path | None, ray_address: str | No
     from openrlhf_core.orchestration.ray_runtime import local_ray, surrounding_ray  # noqa: PLC0415
     from openrlhf_core.surroundings import Surroundings  # noqa: PLC0415
 
-    plan = make_plan(job.spec.training)
+    plan = resolve(job.spec.training).plan
     try:
         kind, num_gpus = local_devices(plan, is_local=ray_address is None)
     except ConfigurationError as error:
@@ -70,7 +71,7 @@ def local_devices(plan: Plan, is_local: bool) -> tuple[Literal["CPU", "CUDA"], i
 
 def threads(plan: Plan, cores: int) -> int:
     """Returns the OpenMP threads of each process: the cores shared out, at least one each."""
-    return max(1, cores // (len(plan.learner_ranks) + len(plan.engines)))
+    return max(1, cores // plan.num_processes)
 
 
 def notes(plan: Plan, kind: str, cores: int) -> tuple[str, ...]:

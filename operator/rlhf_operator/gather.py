@@ -7,7 +7,7 @@ first, because the cache may lag behind.
 from openrlhf_core.spec.kinds.job import RLHFJob
 from openrlhf_core.spec.kinds.runtime import RLHFRuntimeSpec
 from openrlhf_core.spec.kinds.status import RLHFJobStatus
-from openrlhf_core.spec.planning.plan import make_plan, plan_hash
+from openrlhf_core.spec.planning.plan import plan_hash
 from openrlhf_core.spec.progress import Progress
 from rlhf_operator import names
 from rlhf_operator.cache import JobKey
@@ -165,7 +165,7 @@ class Look:
         if self.blueprint is None:
             return None
         job, output = self.blueprint.job, self.blueprint.output
-        plan = make_plan(self._job.spec.training)
+        plan = self.blueprint.plan
         return Resolved(
             groups=tuple(Group(group.name, group.nodes, group.roles) for group in plan.groups),
             devices=plan.num_devices,

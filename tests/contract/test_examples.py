@@ -6,7 +6,7 @@ import pytest
 
 from openrlhf_core.cli.plan import make_report
 from openrlhf_core.cli.plan_table import render
-from openrlhf_core.spec.planning.plan import make_plan
+from openrlhf_core.spec.planning.resolve import resolve
 from openrlhf_core.spec.reading.validate import read_manifests
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
@@ -21,7 +21,7 @@ def test_an_example_validates_and_plans(path):
     found = read_manifests(path)
     assert found.problems == ()
     for job in found.jobs:
-        assert make_plan(job.spec.training).num_devices >= 1
+        assert resolve(job.spec.training).plan.num_devices >= 1
         report = make_report(job, path.parent, device_bytes=80 * 2**30, model_config=None)
         assert job.metadata.name in render(report)
 

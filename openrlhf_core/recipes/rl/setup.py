@@ -40,8 +40,8 @@ from openrlhf_core.recipes.rl.step import RLPlan, RLWorkers
 from openrlhf_core.sources import Locator
 from openrlhf_core.spec.exit_codes import ConfigurationError
 from openrlhf_core.spec.kinds.training import TrainingSpec
-from openrlhf_core.spec.planning.plan import Plan, PlannedEngine, make_plan
-from openrlhf_core.spec.planning.presets import RLSettings, resolve_learner, resolve_rl
+from openrlhf_core.spec.planning.plan import Plan, PlannedEngine
+from openrlhf_core.spec.planning.resolve import ResolvedTraining, resolve
 from openrlhf_core.spec.run_config import RunConfig
 from openrlhf_core.stop import StopFlag
 
@@ -74,20 +74,22 @@ def prepare(config: RunConfig, base: Path, on_progress: OnProgress) -> Prepared:
         locator.locate_code(function.source)
     prompts = load_prompts(training.data, tokenizer, locator, on_progress)
     stream = PromptStream(prompts, training.seed)
-    settings = resolve_rl(training.rl)
+    resolved = resolve(training)
     return Prepared(
-        plan=make_rl_plan(training, settings, stream.epoch_size),
-        placement=make_plan(training),
+        plan=make_rl_plan(resolved, stream.epoch_size),
+        placement=resolved.plan,
         locator=locator,
         tokenizer=tokenizer,
         stream=stream,
     )
 
 
-def make_rl_plan(training: TrainingSpec, settings: RLSettings, epoch_size: int) -> RLPlan:
+def make_rl_plan(resolved: ResolvedTraining, epoch_size: int) -> RLPlan:
     """Fixes the numbers of every step."""
-    learner = resolve_learner(training.learner, training.rollout, settings)
-    sampling = training.rollout.sampling
+    training, learner = resolved.spec, resolved.learners["Policy"]
+    settings, rollout = resolved.rl, resolved.rollout
+    assert settings is not None and rollout is not None
+    sampling = rollout.sampling
     is_cut = sampling.top_p < 1 or sampling.top_k > 0 or sampling.min_tokens > 1
     return RLPlan(
         settings=settings,
@@ -100,7 +102,7 @@ def make_rl_plan(training: TrainingSpec, settings: RLSettings, epoch_size: int) 
             max_tokens=learner.max_tokens_per_micro_batch,
             packing=training.data.packing,
         ),
-        gap_dtype=None if is_cut else learner.rollout_dtype,
+        gap_dtype=None if is_cut else rollout.dtype,
     )
 
 
@@ -147,7 +149,7 @@ def start_crew(config: RunConfig, prepared: Prepared, stop: StopFlag) -> Crew:
     hardware = Hardware(config.device.kind, config.threads_per_process)
     trainer_environment = learner_environment(hardware)
     learners = start_learner_group(
-        placement.learner_ranks, reservation, trainer_environment, limits, collect
+        placement.ranks["Policy"], reservation, trainer_environment, limits, collect
     )
     rollouts = start_rollout_group(
         placement.engines,
@@ -156,7 +158,7 @@ def start_crew(config: RunConfig, prepared: Prepared, stop: StopFlag) -> Crew:
         collect,
     )
     references = start_reference_group(
-        placement.reference_ranks, reservation, trainer_environment, limits, collect
+        placement.ranks.get("Reference", ()), reservation, trainer_environment, limits, collect
     )
     timeout = training.weight_sync.timeout_seconds
     sync = WeightSync(learners, rollouts, collect, timeout)
@@ -212,11 +214,11 @@ def make_turns(config: RunConfig, placement: Plan, crew: Crew) -> Turns:
     if config.device.kind == "CPU":
         sharing = set()
     members = []
-    if placement.policy_group in sharing:
+    if placement.group_of("Policy") in sharing:
         members.append(Member(crew.learners, frozenset({"train", "sync"})))
     if any(engine.group in sharing for engine in placement.engines):
         members.append(Member(crew.rollouts, frozenset({"generate", "sync"})))
-    if crew.references is not None and placement.reference_ranks[0].group in sharing:
+    if crew.references is not None and placement.group_of("Reference") in sharing:
         members.append(Member(crew.references, frozenset({"reference"})))
     return Turns(members)
 

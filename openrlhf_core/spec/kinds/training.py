@@ -1,6 +1,6 @@
 """`TrainingSpec`: what is trained, and on how many devices. The root of `RLHFJob.spec.training`."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -9,6 +9,7 @@ from openrlhf_core.spec.kinds.data import DataSpec
 from openrlhf_core.spec.kinds.learner import LearnerSpec, OptimizerSpec
 from openrlhf_core.spec.kinds.model import ModelsSpec
 from openrlhf_core.spec.kinds.placement import PlacementSpec, WeightSyncSpec
+from openrlhf_core.spec.kinds.recipes import RecipeName
 from openrlhf_core.spec.kinds.records import CheckpointSpec, LoggingSpec
 from openrlhf_core.spec.kinds.reward import RewardSpec
 from openrlhf_core.spec.kinds.rl import RLSpec
@@ -18,7 +19,7 @@ from openrlhf_core.spec.kinds.rollout import RolloutSpec
 class TrainingSpec(SpecModel):
     """What is trained, and on how many devices."""
 
-    recipe: Literal["RL"] = Field(description="How the model is trained.")
+    recipe: RecipeName = Field(description="How the model is trained.")
     model: ModelsSpec = Field(description="Which model fills which role.")
     reward: RewardSpec = Field(description="What scores a completion.")
     data: DataSpec = Field(description="What is trained on.")

@@ -1,41 +1,48 @@
 """Whether a plan fits its devices: peak bytes of each phase in each worker group, and the smallest
 change of the manifest that makes it fit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
+from openrlhf_core.spec.kinds.placement import Role
 from openrlhf_core.spec.kinds.quantity import format_bytes
+from openrlhf_core.spec.kinds.recipes import RoleKind
 from openrlhf_core.spec.kinds.training import TrainingSpec
 from openrlhf_core.spec.planning.memory import (
-    BYTES,
     EngineBytes,
     LearnerBytes,
     LearnerLoad,
     ModelShape,
+    RoleBytes,
     engine_bytes,
+    frozen_bytes,
     learner_bytes,
 )
-from openrlhf_core.spec.planning.plan import Plan, PlannedGroup, make_plan
-from openrlhf_core.spec.planning.presets import LearnerSettings, resolve_learner, resolve_rl
+from openrlhf_core.spec.planning.plan import PlannedGroup
+from openrlhf_core.spec.planning.presets import LearnerSettings, RolloutSettings
+from openrlhf_core.spec.planning.resolve import ResolvedTraining, resolve
+from openrlhf_core.spec.planning.roles import NeededRole
 from openrlhf_core.spec.reading.validate import judge
 
 MAX_CHANGES = 3
 FULL = 0.95
 """Share of a device's memory that may be planned: CUDA itself and fragments take the rest."""
+Phase = Literal["rollout", "logprob", "train", "weight_sync"]
+WORK: dict[RoleKind, Phase] = {"Engine": "rollout", "Frozen": "logprob", "Trained": "train"}
+"""The phase in which roles of a kind work."""
 
 
 @dataclass(frozen=True)
 class GroupMemory:
-    """Bytes on each device of a worker group. None where the role does not live there."""
+    """Bytes on each device of a worker group."""
 
     group: str
-    learner: LearnerBytes | None
-    reference: int | None
-    engine: EngineBytes | None
-    phases: dict[str, int]
-    """Peak of rollout, train and weight_sync."""
+    roles: Mapping[Role, RoleBytes]
+    """What each role that lives there holds."""
+    phases: Mapping[Phase, int]
+    """Peak of each phase in which one of the roles works."""
 
     @property
     def peak(self) -> int:
@@ -48,7 +55,7 @@ class Fit:
 
     groups: tuple[GroupMemory, ...]
     device_bytes: int | None
-    """None: unknown, so nothing is said to be too large."""
+    """None: unknown, so that no plan is called too large."""
 
     @property
     def problems(self) -> list[str]:
@@ -65,10 +72,13 @@ class Change:
     value: Any
 
 
-def estimate(training: TrainingSpec, shape: ModelShape, device_bytes: int | None) -> Fit:
+def estimate(resolved: ResolvedTraining, shape: ModelShape, device_bytes: int | None) -> Fit:
     """Bytes on each device of each worker group, phase by phase."""
-    plan = make_plan(training)
-    return Fit(tuple(_groups(training, plan, shape, device_bytes)), device_bytes)
+    groups = resolved.plan.groups
+    return Fit(
+        tuple(_group_memory(resolved, group, shape, device_bytes) for group in groups),
+        device_bytes,
+    )
 
 
 def smallest_change(
@@ -81,47 +91,45 @@ def smallest_change(
             if len({change.field for change in changes}) < count:
                 continue
             changed = _changed(training, changes)
-            if changed and not estimate(changed, shape, device_bytes).problems:
+            if changed and not estimate(resolve(changed), shape, device_bytes).problems:
                 return changes
     return None
 
 
-def _groups(
-    training: TrainingSpec, plan: Plan, shape: ModelShape, device_bytes: int | None
-) -> Iterator[GroupMemory]:
-    settings = resolve_learner(training.learner, training.rollout, resolve_rl(training.rl))
-    for group in plan.groups:
-        learner = None
-        if "Policy" in group.roles:
-            learner = learner_bytes(shape, _load(training, settings, group))
-        reference = None
-        if "Reference" in group.roles:
-            ranks = group.num_devices if _weights_are_split(training) else 1
-            reference = shape.num_parameters * BYTES[settings.dtype] // ranks
-        engine = None
-        if "Rollout" in group.roles:
-            engine = _engine(training, settings, shape, device_bytes)
-        bucket = min(training.weight_sync.bucket_bytes, 4 * shape.num_parameters)
-        phases = _phases(group, learner, reference, engine, bucket)
-        yield GroupMemory(group.name, learner, reference, engine, phases)
+def _group_memory(
+    resolved: ResolvedTraining, group: PlannedGroup, shape: ModelShape, device_bytes: int | None
+) -> GroupMemory:
+    here = [needed for needed in resolved.roles if needed.role in group.roles]
+    roles = {needed.role: _role_bytes(resolved, needed, shape, device_bytes) for needed in here}
+    kinds = {needed.role: needed.kind for needed in here}
+    bucket = min(resolved.spec.weight_sync.bucket_bytes, 4 * shape.num_parameters)
+    return GroupMemory(group.name, roles, dict(_phases(group, roles, kinds, bucket)))
 
 
-def _weights_are_split(training: TrainingSpec) -> bool:
-    """Whether weights are split over the ranks (ZeRO stage 3)."""
-    return training.learner.zero_stage == 3
+def _role_bytes(
+    resolved: ResolvedTraining, needed: NeededRole, shape: ModelShape, device_bytes: int | None
+) -> RoleBytes:
+    if needed.kind == "Trained":
+        return learner_bytes(shape, _load(resolved, needed.role))
+    if needed.kind == "Frozen":
+        return frozen_bytes(shape, resolved.spec.learner.dtype)
+    assert resolved.rollout is not None
+    longest = longest_sequence(resolved.spec)
+    return _engine(resolved.rollout, shape, longest, device_bytes)
 
 
-def _load(training: TrainingSpec, settings: LearnerSettings, group: PlannedGroup) -> LearnerLoad:
-    longest = longest_sequence(training)
+def _load(resolved: ResolvedTraining, role: Role) -> LearnerLoad:
+    settings: LearnerSettings = resolved.learners[role]
+    longest = longest_sequence(resolved.spec)
     by_count = (settings.micro_batch_size or 1) * longest
     tokens = max(settings.max_tokens_per_micro_batch or by_count, longest)
-    rl = resolve_rl(training.rl)
+    samples = settings.train_batch_size if resolved.rl is None else resolved.rl.num_samples
     return LearnerLoad(
-        num_ranks=group.num_devices,
-        zero_stage=training.learner.zero_stage,
+        num_ranks=len(resolved.plan.ranks[role]),
+        zero_stage=settings.zero_stage,
         dtype=settings.dtype,
-        micro_batch_tokens=min(tokens, rl.num_samples * longest),
-        has_checkpointing=training.learner.gradient_checkpointing,
+        micro_batch_tokens=min(tokens, samples * longest),
+        has_checkpointing=settings.gradient_checkpointing,
     )
 
 
@@ -131,44 +139,52 @@ def longest_sequence(training: TrainingSpec) -> int:
 
 
 def _engine(
-    training: TrainingSpec, settings: LearnerSettings, shape: ModelShape, device_bytes: int | None
+    rollout: RolloutSettings, shape: ModelShape, longest: int, device_bytes: int | None
 ) -> EngineBytes:
-    size, longest = training.rollout.tensor_parallel_size, longest_sequence(training)
-    bare = engine_bytes(shape, settings.rollout_dtype, size, longest, kv_budget=None)
+    size = rollout.tensor_parallel_size
+    bare = engine_bytes(shape, rollout.dtype, size, longest, kv_budget=None)
     if device_bytes is None:
         return bare
-    budget = int(device_bytes * training.rollout.memory_fraction) - bare.parameters
-    return engine_bytes(shape, settings.rollout_dtype, size, longest, kv_budget=budget)
+    budget = int(device_bytes * rollout.memory_fraction) - bare.parameters
+    return engine_bytes(shape, rollout.dtype, size, longest, kv_budget=budget)
 
 
 def _phases(
     group: PlannedGroup,
-    learner: LearnerBytes | None,
-    reference: int | None,
-    engine: EngineBytes | None,
+    roles: Mapping[Role, RoleBytes],
+    kinds: Mapping[Role, RoleKind],
     bucket_bytes: int,
-) -> dict[str, int]:
-    """Peak of each phase: who sleeps holds nothing, else everybody holds what he has."""
-    learner_rests = 0 if group.takes_turns or learner is None else learner.states
-    engine_rests = 0 if group.takes_turns or engine is None else engine.peak
-    frozen = reference or 0
-    frozen_rests = 0 if group.takes_turns else frozen
-    return {
-        "rollout": (engine.peak if engine else 0) + learner_rests + frozen_rests,
-        "train": (learner.peak if learner else 0) + frozen + engine_rests,
-        "weight_sync": (learner.parameters if learner else 0)
-        + (engine.parameters if engine else 0)
-        + 2 * bucket_bytes,
-    }
+) -> Iterator[tuple[Phase, int]]:
+    """Peak of each phase. A sleeping role uses no device memory; the others keep theirs."""
+    at_rest = {role: 0 if group.takes_turns else held.at_rest for role, held in roles.items()}
+    for kind, phase in WORK.items():
+        peaks = [
+            held.peak if kinds[role] == kind else at_rest[role] for role, held in roles.items()
+        ]
+        if kind in kinds.values():
+            yield phase, sum(peaks)
+    if {"Trained", "Engine"} & set(kinds.values()):
+        yield (
+            "weight_sync",
+            2 * bucket_bytes
+            + sum(max(at_rest[role], _held_in_sync(held)) for role, held in roles.items()),
+        )
+
+
+def _held_in_sync(held: RoleBytes) -> int:
+    """A learner is wholly awake while weights travel, an engine has its weights and no KV cache."""
+    if isinstance(held, LearnerBytes):
+        return held.at_rest
+    return held.parameters if isinstance(held, EngineBytes) else 0
 
 
 def _complaints(group: GroupMemory, device_bytes: int) -> Iterator[str]:
-    engine = group.engine
-    if engine and engine.kv_cache < engine.kv_cache_wanted:
-        yield (
-            f"group {group.group}: the engine has {format_bytes(engine.kv_cache)} for its KV "
-            f"cache, one longest sequence needs {format_bytes(engine.kv_cache_wanted)}"
-        )
+    for held in group.roles.values():
+        if isinstance(held, EngineBytes) and held.kv_cache < held.kv_cache_wanted:
+            yield (
+                f"group {group.group}: the engine has {format_bytes(held.kv_cache)} for its KV "
+                f"cache, one longest sequence needs {format_bytes(held.kv_cache_wanted)}"
+            )
     for phase, peak in group.phases.items():
         if peak > FULL * device_bytes:
             yield (

@@ -103,12 +103,28 @@ class LearnerBytes:
     logits: int
 
     @property
-    def states(self) -> int:
+    def at_rest(self) -> int:
+        """Held while another role works and this one does not sleep."""
         return self.parameters + self.gradients + self.optimizer
 
     @property
     def peak(self) -> int:
-        return self.states + self.activations + self.logits
+        return self.at_rest + self.activations + self.logits
+
+
+@dataclass(frozen=True)
+class FrozenBytes:
+    """Memory of one rank of a frozen model: a whole copy of its weights."""
+
+    parameters: int
+
+    @property
+    def at_rest(self) -> int:
+        return self.parameters
+
+    @property
+    def peak(self) -> int:
+        return self.parameters
 
 
 @dataclass(frozen=True)
@@ -121,8 +137,15 @@ class EngineBytes:
     """KV cache of one longest sequence: less than this and the engine cannot start."""
 
     @property
+    def at_rest(self) -> int:
+        return self.peak
+
+    @property
     def peak(self) -> int:
         return self.parameters + self.kv_cache
+
+
+RoleBytes = LearnerBytes | FrozenBytes | EngineBytes
 
 
 def learner_bytes(shape: ModelShape, load: LearnerLoad) -> LearnerBytes:
@@ -151,11 +174,16 @@ def engine_bytes(
     )
 
 
+def frozen_bytes(shape: ModelShape, dtype: str) -> FrozenBytes:
+    """Memory of one rank of a frozen model. Every rank holds the whole model."""
+    return FrozenBytes(shape.num_parameters * BYTES[dtype])
+
+
 def _share(total: int, load: LearnerLoad, from_stage: int) -> int:
     return ceil(total / load.num_ranks) if load.zero_stage >= from_stage else total
 
 
 def _elements_per_token(shape: ModelShape, load: LearnerLoad) -> int:
-    if load.has_checkpointing:  # the input of every layer, and one layer made anew
+    if load.has_checkpointing:  # the input of every layer, and one layer recomputed
         return shape.num_layers * shape.hidden_size + shape.layer_elements_per_token
     return shape.num_layers * shape.layer_elements_per_token

@@ -1,18 +1,19 @@
 """Placement: roles -> worker groups -> nodes -> devices. Computed once, here, from the spec alone.
 
-The core makes Ray placement groups and actors of it, the operator RayCluster worker groups. A plan
-is made of a spec that `openrlhf_core.spec.reading.validate` found no problem in.
+The core makes Ray placement groups and actors of it, the operator RayCluster worker groups.
+`openrlhf_core.spec.planning.resolve` makes the plan of a spec that
+`openrlhf_core.spec.reading.validate` found no problem in.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from openrlhf_core.spec.kinds.placement import PlacementSpec, Role, WorkerGroupSpec
 from openrlhf_core.spec.kinds.training import TrainingSpec
-from openrlhf_core.spec.planning.presets import resolve_rl
+from openrlhf_core.spec.planning.roles import NeededRole, why_not_needed
 
 Sharing = Literal["all", "some", "none"]
 
@@ -25,9 +26,9 @@ class PlannedGroup:
     nodes: int
     devices_per_node: int
     roles: tuple[Role, ...]
-    """Roles that live here and are needed, in the order Policy, Reference, Rollout."""
+    """Needed roles that live here, in the order of `roles_of`."""
     takes_turns: bool
-    """Whether a learner and an engine share the devices and sleep while the other works."""
+    """Whether engines share the devices with other roles, and each sleeps while another works."""
 
     @property
     def num_devices(self) -> int:
@@ -45,13 +46,20 @@ class IgnoredRole:
 
 @dataclass(frozen=True)
 class PlannedRank:
-    """One process of the learner or the reference, on one device."""
+    """One process of a trained or frozen role, on one device.
+
+    `data`, `sequence` and `tensor` are its coordinates in the role's mesh, from 0: ranks with equal
+    `data` work on the same samples. The sequence and tensor axes have size 1.
+    """
 
     rank: int
     group: str
     node: int
     device: int
     """Number of the device on its node, from 0."""
+    data: int
+    sequence: int
+    tensor: int
 
 
 @dataclass(frozen=True)
@@ -75,9 +83,8 @@ class Plan:
 
     groups: tuple[PlannedGroup, ...]
     """Groups with a needed role, in the manifest's order."""
-    learner_ranks: tuple[PlannedRank, ...]
-    reference_ranks: tuple[PlannedRank, ...]
-    """Empty when no reference is loaded."""
+    ranks: Mapping[Role, tuple[PlannedRank, ...]] = field(hash=False)
+    """The processes of each trained and each frozen role; a role that is not needed is absent."""
     engines: tuple[PlannedEngine, ...]
     ignored: tuple[IgnoredRole, ...]
 
@@ -86,34 +93,43 @@ class Plan:
         return sum(group.num_devices for group in self.groups)
 
     @property
-    def policy_group(self) -> str:
-        return self.learner_ranks[0].group
+    def num_processes(self) -> int:
+        """Ranks of all roles, and engines."""
+        return sum(len(ranks) for ranks in self.ranks.values()) + len(self.engines)
 
     @property
     def sharing(self) -> Sharing:
-        """How many of the engines share their devices with learner ranks."""
-        shared = [engine.group == self.policy_group for engine in self.engines]
+        """How many of the engines share their devices with the policy, whose weights they take."""
+        shared = [engine.group == self.group_of("Policy") for engine in self.engines]
         return "all" if all(shared) else "some" if any(shared) else "none"
 
+    def group_of(self, role: Role) -> str:
+        """Name of the worker group of a trained or frozen role. KeyError where it has no ranks."""
+        return self.ranks[role][0].group
 
-def needed_roles(training: TrainingSpec) -> tuple[Role, ...]:
-    """Roles that the recipe needs: a reference only when the KL coefficient is not 0."""
-    if resolve_rl(training.rl).kl.needs_reference:
-        return ("Policy", "Reference", "Rollout")
-    return ("Policy", "Rollout")
+    def num_data_shards(self, role: Role) -> int:
+        """Parts that a batch is split into for a role: ranks that work on different samples."""
+        return len({rank.data for rank in self.ranks[role]})
 
 
-def make_plan(training: TrainingSpec) -> Plan:
+def make_plan(training: TrainingSpec, roles: Sequence[NeededRole]) -> Plan:
     """The placement that a valid training spec asks for. ValueError when it asks for none."""
-    needed = needed_roles(training)
-    groups = tuple(_planned_groups(training.placement, needed))
+    groups = tuple(_planned_groups(training.placement, roles))
     engine_size = training.rollout.tensor_parallel_size
     return Plan(
         groups=groups,
-        learner_ranks=_ranks(_group_of("Policy", groups)),
-        reference_ranks=_ranks(_group_of("Reference", groups)) if "Reference" in needed else (),
-        engines=_engines(groups, engine_size),
-        ignored=tuple(_ignored_roles(training.placement, needed)),
+        ranks={
+            needed.role: _ranks(_group_of(needed.role, groups))
+            for needed in roles
+            if needed.kind != "Engine"
+        },
+        engines=tuple(
+            engine
+            for needed in roles
+            if needed.kind == "Engine"
+            for engine in _engines(needed.role, groups, engine_size)
+        ),
+        ignored=tuple(_ignored_roles(training)),
     )
 
 
@@ -131,25 +147,28 @@ def num_engines(group: WorkerGroupSpec | PlannedGroup, tensor_parallel_size: int
     return 0 if rest or group.nodes % nodes_each else group.nodes // nodes_each
 
 
-def _planned_groups(placement: PlacementSpec, needed: tuple[Role, ...]) -> Iterator[PlannedGroup]:
+def _planned_groups(
+    placement: PlacementSpec, roles: Sequence[NeededRole]
+) -> Iterator[PlannedGroup]:
     for group in placement.groups:
-        roles = tuple(role for role in needed if role in group.roles)
-        if roles:
-            is_shared = "Rollout" in roles and len(roles) > 1
+        here = [needed for needed in roles if needed.role in group.roles]
+        if here:
+            is_shared = len(here) > 1 and any(needed.kind == "Engine" for needed in here)
             yield PlannedGroup(
                 name=group.name,
                 nodes=group.nodes,
                 devices_per_node=group.devices_per_node,
-                roles=roles,
+                roles=tuple(needed.role for needed in here),
                 takes_turns=is_shared and placement.sleep == "Auto",
             )
 
 
-def _ignored_roles(placement: PlacementSpec, needed: tuple[Role, ...]) -> Iterator[IgnoredRole]:
-    for group in placement.groups:
+def _ignored_roles(training: TrainingSpec) -> Iterator[IgnoredRole]:
+    for group in training.placement.groups:
         for role in group.roles:
-            if role not in needed:
-                yield IgnoredRole(group.name, role, "rl.kl.coefficient is 0")
+            reason = why_not_needed(training, role)
+            if reason is not None:
+                yield IgnoredRole(group.name, role, reason)
 
 
 def _group_of(role: Role, groups: tuple[PlannedGroup, ...]) -> PlannedGroup:
@@ -165,19 +184,20 @@ def _group_of(role: Role, groups: tuple[PlannedGroup, ...]) -> PlannedGroup:
 def _ranks(group: PlannedGroup) -> tuple[PlannedRank, ...]:
     seats = [(node, d) for node in range(group.nodes) for d in range(group.devices_per_node)]
     return tuple(
-        PlannedRank(rank, group.name, node, device) for rank, (node, device) in enumerate(seats)
+        PlannedRank(rank, group.name, node, device, data=rank, sequence=0, tensor=0)
+        for rank, (node, device) in enumerate(seats)
     )
 
 
-def _engines(groups: tuple[PlannedGroup, ...], size: int) -> tuple[PlannedEngine, ...]:
+def _engines(role: Role, groups: tuple[PlannedGroup, ...], size: int) -> tuple[PlannedEngine, ...]:
     seats = [
         (group.name, *_engine_seat(group, size, number))
         for group in groups
-        if "Rollout" in group.roles
+        if role in group.roles
         for number in range(_engines_or_error(group, size))
     ]
     if not seats:
-        raise ValueError("training.placement.groups: no group lists the role Rollout; add it")
+        raise ValueError(f"training.placement.groups: no group lists the role {role}; add it")
     return tuple(PlannedEngine(index, *seat) for index, seat in enumerate(seats))
 
 

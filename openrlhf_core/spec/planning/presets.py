@@ -1,4 +1,6 @@
-"""What an algorithm's name fills in: `resolve_rl` and `resolve_learner` leave nothing open.
+"""What an algorithm's name fills in, and the settings of learner and engines that follow from it.
+
+`openrlhf_core.spec.planning.resolve` is the caller; others take its result.
 
 Presets hold what the papers and current practice say:
 GRPO (arXiv:2402.03300) with token mean and no KL term, as DAPO (arXiv:2503.14476, sections 2.3 and
@@ -20,7 +22,7 @@ from openrlhf_core.spec.kinds.rl import (
     Normalization,
     RLSpec,
 )
-from openrlhf_core.spec.kinds.rollout import RolloutSpec
+from openrlhf_core.spec.kinds.rollout import RolloutSpec, SamplingSpec
 
 DType = Literal["BFloat16", "Float32"]
 T = TypeVar("T")
@@ -86,15 +88,29 @@ class RLSettings:
 
 @dataclass(frozen=True)
 class LearnerSettings:
-    """Batches and number formats with nothing left open."""
+    """How one trained role is updated, with nothing left open."""
 
     train_batch_size: int
     micro_batch_size: int | None
     """None: micro-batches are filled by max_tokens_per_micro_batch."""
     max_tokens_per_micro_batch: int | None
     """None: micro-batches hold micro_batch_size samples."""
+    zero_stage: int
+    gradient_checkpointing: bool
     dtype: DType
-    rollout_dtype: DType
+
+
+@dataclass(frozen=True)
+class RolloutSettings:
+    """The generation engines with nothing left open. Fields are those of RolloutSpec."""
+
+    tensor_parallel_size: int
+    sampling: SamplingSpec
+    memory_fraction: float
+    kv_cache_bytes: int
+    prefix_caching: bool
+    enforce_eager: bool
+    dtype: DType
 
 
 _TOKEN_MEAN = PolicyLossSettings(0.2, 0.2, None, "TokenMean")
@@ -145,7 +161,7 @@ def resolve_rl(rl: RLSpec) -> RLSettings:
     )
 
 
-def resolve_learner(learner: LearnerSpec, rollout: RolloutSpec, rl: RLSettings) -> LearnerSettings:
+def resolve_learner(learner: LearnerSpec, rl: RLSettings) -> LearnerSettings:
     """The learner's settings: one optimizer step a rollout unless the manifest says otherwise."""
     by_tokens = learner.micro_batch_size is None
     max_tokens = _either(learner.max_tokens_per_micro_batch, DEFAULT_MAX_TOKENS_PER_MICRO_BATCH)
@@ -153,8 +169,22 @@ def resolve_learner(learner: LearnerSpec, rollout: RolloutSpec, rl: RLSettings) 
         train_batch_size=_either(learner.train_batch_size, rl.num_samples),
         micro_batch_size=learner.micro_batch_size,
         max_tokens_per_micro_batch=max_tokens if by_tokens else None,
+        zero_stage=learner.zero_stage,
+        gradient_checkpointing=learner.gradient_checkpointing,
         dtype=learner.dtype,
-        rollout_dtype=_either(rollout.dtype, learner.dtype),
+    )
+
+
+def resolve_rollout(rollout: RolloutSpec, learner: LearnerSpec) -> RolloutSettings:
+    """The engines' settings: the learner's number format unless the manifest says otherwise."""
+    return RolloutSettings(
+        tensor_parallel_size=rollout.tensor_parallel_size,
+        sampling=rollout.sampling,
+        memory_fraction=rollout.memory_fraction,
+        kv_cache_bytes=rollout.kv_cache_bytes,
+        prefix_caching=rollout.prefix_caching,
+        enforce_eager=rollout.enforce_eager,
+        dtype=_either(rollout.dtype, learner.dtype),
     )
 
 

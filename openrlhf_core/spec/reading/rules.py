@@ -20,13 +20,14 @@ from openrlhf_core.spec.kinds.rollout import SamplingSpec
 from openrlhf_core.spec.kinds.runtime import DeviceSpec
 from openrlhf_core.spec.kinds.storage import CacheStorageSpec, OutputStorageSpec
 from openrlhf_core.spec.kinds.training import TrainingSpec
-from openrlhf_core.spec.planning.plan import needed_roles, num_engines
+from openrlhf_core.spec.planning.plan import num_engines
 from openrlhf_core.spec.planning.presets import (
     GROUP_ESTIMATORS,
     PRESETS,
     resolve_learner,
     resolve_rl,
 )
+from openrlhf_core.spec.planning.roles import why_not_needed
 from openrlhf_core.spec.reading.problem import Violation
 from openrlhf_core.spec.reading.yaml_reader import Path
 
@@ -61,7 +62,7 @@ def _one_duration(training: TrainingSpec) -> Iterator[Violation]:
 
 def _whole_train_batches(training: TrainingSpec) -> Iterator[Violation]:
     rl = resolve_rl(training.rl)
-    size = resolve_learner(training.learner, training.rollout, rl).train_batch_size
+    size = resolve_learner(training.learner, rl).train_batch_size
     if rl.num_samples % size:
         yield Violation(
             _at("learner.trainBatchSize"),
@@ -77,7 +78,7 @@ def _divisor_below(number: int, bound: int) -> int:
 
 def _a_sample_for_every_rank(training: TrainingSpec) -> Iterator[Violation]:
     rl = resolve_rl(training.rl)
-    size = resolve_learner(training.learner, training.rollout, rl).train_batch_size
+    size = resolve_learner(training.learner, rl).train_batch_size
     groups = _groups_of("Policy", training.placement)
     ranks = max((group.nodes * group.devices_per_node for group in groups), default=0)
     if size < ranks:
@@ -99,7 +100,7 @@ def _trained_roles_placed(training: TrainingSpec) -> Iterator[Violation]:
 
 
 def _reference_placed(training: TrainingSpec) -> Iterator[Violation]:
-    if "Reference" in needed_roles(training):
+    if why_not_needed(training, "Reference") is None:
         yield from _placed_once("Reference", training.placement)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from openrlhf_core.spec.kinds.sources import Source
 from openrlhf_core.spec.kinds.storage import OutputStorageSpec
-from openrlhf_core.spec.planning.plan import PlannedGroup
+from openrlhf_core.spec.planning.plan import Plan
 from rlhf_operator.desired.identity import JobIdentity
 from rlhf_operator.desired.merged import MergedRuntime
 
@@ -18,7 +18,7 @@ class Blueprint:
     job_annotations: dict[str, str]
     runtime: MergedRuntime
     output: OutputStorageSpec
-    groups: tuple[PlannedGroup, ...]
+    plan: Plan
     sources: tuple[Source, ...]
     grace_seconds: int
     is_bound_to_one_node: bool

@@ -38,7 +38,7 @@ def ray_cluster(blueprint: Blueprint, name: str) -> RayCluster:
             head_group_spec=HeadGroup(
                 ray_start_params=dict(HEAD_START), template=head_template(blueprint)
             ),
-            worker_group_specs=tuple(_worker_group(blueprint, g) for g in blueprint.groups),
+            worker_group_specs=tuple(_worker_group(blueprint, g) for g in blueprint.plan.groups),
         ),
     )
 
@@ -46,7 +46,9 @@ def ray_cluster(blueprint: Blueprint, name: str) -> RayCluster:
 def pods_to_try(blueprint: Blueprint) -> tuple[Object, ...]:
     """One pod a template, for a dry run: the API server judges fragments that we pass through."""
     templates = [("head", head_template(blueprint))]
-    templates += [(group.name, worker_template(blueprint, group)) for group in blueprint.groups]
+    templates += [
+        (group.name, worker_template(blueprint, group)) for group in blueprint.plan.groups
+    ]
     return tuple(
         {
             "apiVersion": "v1",

@@ -2,7 +2,8 @@
 
 from openrlhf_core.spec.kinds.job import RLHFJob
 from openrlhf_core.spec.kinds.runtime import RLHFRuntimeSpec
-from openrlhf_core.spec.planning.plan import Plan, make_plan
+from openrlhf_core.spec.planning.plan import Plan
+from openrlhf_core.spec.planning.resolve import resolve as resolve_training
 from rlhf_operator.conditions import Reason
 from rlhf_operator.desired.blueprint import Blueprint
 from rlhf_operator.desired.identity import JobIdentity
@@ -35,7 +36,7 @@ def resolve(
         return None, tuple(findings)
     merged = merge(job.spec, runtime)
     try:
-        plan = make_plan(job.spec.training)
+        plan = resolve_training(job.spec.training).plan
     except ValueError as error:
         return None, (Finding(Reason.INVALID_SPEC, f"spec.{error}"),)
     findings += _storage_findings(merged) + _fit_findings(plan, merged, is_shared_claim)
@@ -49,7 +50,7 @@ def resolve(
             job_annotations=dict(job.metadata.annotations),
             runtime=merged,
             output=merged.output,
-            groups=plan.groups,
+            plan=plan,
             sources=tuple(parsed),
             grace_seconds=job.spec.lifecycle.grace_period_seconds,
             is_bound_to_one_node=not is_shared_claim,

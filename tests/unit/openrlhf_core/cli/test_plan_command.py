@@ -35,7 +35,11 @@ def test_the_table_says_who_runs_where_with_the_preset_filled_in(rlhf, base_mani
     assert ended.code == 0
     for text in (
         "Plan of demo",
-        "16 prompts x 8 completions a step, 64 an optimizer step",
+        "16 prompts x 8 completions a step",
+        "64 samples an optimizer step",
+        "Reference (frozen): rl.kl.coefficient is 0.01",
+        "2 Policy ranks",
+        "2 engines",
         "GroupNorm",
         "KL 0.01 (K3 in the Loss)",
         "learn",
@@ -49,9 +53,33 @@ def test_the_table_says_who_runs_where_with_the_preset_filled_in(rlhf, base_mani
 def test_json_holds_the_plan(rlhf, base_manifest):
     data = json.loads(rlhf("plan", base_manifest, "-o", "json").out)
     assert data["devices"] == 6
-    assert [len(data["plan"][key]) for key in ("learner_ranks", "engines")] == [2, 2]
+    assert [len(ranks) for ranks in data["plan"]["ranks"].values()] == [2, 2]
+    assert len(data["plan"]["engines"]) == 2
     assert data["resolved"]["rl"]["kl"]["coefficient"] == 0.01
-    assert data["memory"]["groups"][0]["learner"]["parameters"] > 0
+    assert data["memory"]["groups"][0]["roles"]["Policy"]["parameters"] > 0
+
+
+def test_json_names_are_those_of_manifests(rlhf, base_manifest):
+    data = json.loads(rlhf("plan", base_manifest, "-o", "json").out)
+    assert data["resolved"]["rl"]["policyLoss"]["clipLow"] == 0.2
+    assert data["plan"]["groups"][0]["devicesPerNode"] == 2
+    assert [key for key in keys_of(data) if "_" in key] == []
+
+
+def keys_of(data):
+    """Every key in nested data."""
+    for key, value in data.items() if isinstance(data, dict) else enumerate(data):
+        if isinstance(key, str):
+            yield key
+        if isinstance(value, dict | list):
+            yield from keys_of(value)
+
+
+def test_a_role_that_is_listed_in_vain_is_named_with_its_reason(rlhf, base_manifest, tmp_path):
+    plain = tmp_path / "plain.yaml"
+    plain.write_text(base_manifest.read_text().replace("coefficient: 0.01", "coefficient: 0"))
+    out = rlhf("plan", plain).out
+    assert "Reference in group learn is not started: rl.kl.coefficient is 0" in out
 
 
 def test_what_does_not_fit_is_said_with_a_change_that_mends_it(rlhf, base_manifest, model_config):

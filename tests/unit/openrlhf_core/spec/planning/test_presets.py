@@ -12,6 +12,7 @@ from openrlhf_core.spec.planning.presets import (
     PRESETS,
     resolve_learner,
     resolve_rl,
+    resolve_rollout,
 )
 
 
@@ -61,17 +62,26 @@ def test_only_plain_returns_do_without_a_group():
 
 def test_one_optimizer_step_a_rollout_is_the_default():
     rl = resolve_rl(RLSpec(algorithm="GRPO", group_size=4, rollout_batch_size=6))
-    learner = resolve_learner(LearnerSpec(dtype="Float32"), RolloutSpec(), rl)
+    learner = resolve_learner(LearnerSpec(dtype="Float32"), rl)
     assert learner.train_batch_size == 24
     assert learner.max_tokens_per_micro_batch == 16384
-    assert learner.rollout_dtype == "Float32"
 
 
 def test_a_micro_batch_size_replaces_the_token_budget():
     rl = resolve_rl(RLSpec(algorithm="GRPO"))
-    learner = resolve_learner(
-        LearnerSpec(micro_batch_size=2, train_batch_size=64), RolloutSpec(dtype="Float32"), rl
-    )
+    learner = resolve_learner(LearnerSpec(micro_batch_size=2, train_batch_size=64), rl)
     assert (learner.micro_batch_size, learner.max_tokens_per_micro_batch) == (2, None)
     assert (learner.train_batch_size, learner.dtype) == (64, "BFloat16")
-    assert learner.rollout_dtype == "Float32"
+
+
+def test_engines_take_the_learners_number_format_unless_they_have_their_own():
+    learner = LearnerSpec(dtype="Float32")
+    assert resolve_rollout(RolloutSpec(), learner).dtype == "Float32"
+    assert resolve_rollout(RolloutSpec(dtype="BFloat16"), learner).dtype == "BFloat16"
+
+
+def test_engines_keep_every_other_field_of_the_manifest():
+    spec = RolloutSpec(tensor_parallel_size=2, memory_fraction=0.3, prefix_caching=False)
+    settings = resolve_rollout(spec, LearnerSpec())
+    for name in set(RolloutSpec.model_fields) - {"dtype"}:
+        assert getattr(settings, name) == getattr(spec, name)

@@ -1,0 +1,54 @@
+"""`resolve`: from a valid training spec to everything that follows from it, with nothing left open.
+
+`rlhf plan`, `rlhf run`, the driver and the operator call it once and pass the result on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from openrlhf_core.spec.kinds.placement import Role
+from openrlhf_core.spec.kinds.training import TrainingSpec
+from openrlhf_core.spec.planning.plan import Plan, make_plan
+from openrlhf_core.spec.planning.presets import (
+    LearnerSettings,
+    RLSettings,
+    RolloutSettings,
+    resolve_learner,
+    resolve_rl,
+    resolve_rollout,
+)
+from openrlhf_core.spec.planning.roles import NeededRole, roles_of
+
+
+@dataclass(frozen=True)
+class ResolvedTraining:
+    """A training spec and what follows from it. Made by `resolve`."""
+
+    spec: TrainingSpec
+    """As it was written; what it leaves open is decided in the other fields."""
+    roles: tuple[NeededRole, ...]
+    plan: Plan
+    learners: Mapping[Role, LearnerSettings] = field(hash=False)
+    """Settings of each trained role."""
+    rl: RLSettings | None
+    """Settings of recipe RL; None for a recipe without reinforcement learning."""
+    rollout: RolloutSettings | None
+    """Settings of the engines; None for a recipe that generates nothing."""
+
+
+def resolve(training: TrainingSpec) -> ResolvedTraining:
+    """Presets, roles and placement of a valid spec. ValueError when no plan can be made of it."""
+    roles = roles_of(training)
+    rl = resolve_rl(training.rl)
+    return ResolvedTraining(
+        spec=training,
+        roles=roles,
+        plan=make_plan(training, roles),
+        learners={
+            needed.role: resolve_learner(training.learner, rl)
+            for needed in roles
+            if needed.kind == "Trained"
+        },
+        rl=rl,
+        rollout=resolve_rollout(training.rollout, training.learner),
+    )
