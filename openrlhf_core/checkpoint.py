@@ -1,9 +1,9 @@
 """A checkpoint is committed or it does not exist.
 
-The learner ranks write into a staged directory with a hidden name; `commit` hashes and fsyncs
-what they wrote, writes the manifest last, renames the directory and fsyncs its parent. Only then
-do older checkpoints go. A kill at any point leaves the checkpoints that were committed before,
-whole, and at most leftovers with hidden names, which the next `stage` removes. Called by recipes.
+The learner ranks write into a staged directory with a hidden name, and hash and fsync what they
+wrote. `commit` writes the manifest last, renames the directory and fsyncs its parent. Only then
+are older checkpoints removed. A kill at any point leaves the checkpoints that were committed
+before, whole, and at most leftovers with hidden names, which the next `stage` removes.
 """
 
 import logging
@@ -12,16 +12,21 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from openrlhf_core.checkpoint_manifest import (
     MANIFEST,
+    ChangedFiles,
+    FileEntry,
     InvalidCheckpoint,
     Manifest,
     RunState,
+    changed_files,
     describe_files,
+    list_files,
+    read_manifest,
     render,
     verify,
 )
@@ -31,7 +36,17 @@ from openrlhf_core.spec.progress import CheckpointRecord
 
 logger = logging.getLogger(__name__)
 
+ROLES_DIRECTORY = "roles"
+"""Holds a directory for each trained role: what its learner needs to continue."""
+MODEL_DIRECTORY = "model"
+"""Holds the trained model in Hugging Face layout."""
+
 _NAME = re.compile(r"step-(\d{8,})")
+
+
+def role_directory(checkpoint: Path, role: str) -> Path:
+    """Where a checkpoint holds what the learner of `role` needs: `roles/<role>`."""
+    return checkpoint / ROLES_DIRECTORY / role.lower()
 
 
 def _nothing(*_: object) -> None:
@@ -40,7 +55,7 @@ def _nothing(*_: object) -> None:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint whose every file verified."""
+    """A committed checkpoint. Made by `CheckpointStore`."""
 
     record: CheckpointRecord
     directory: Path
@@ -84,14 +99,17 @@ class CheckpointStore:
         self._failpoint("staged")
         return staged
 
-    def commit(self, staged: Path, step: int, state: RunState) -> CheckpointRecord:
+    def commit(
+        self, staged: Path, step: int, state: RunState, hashed: Sequence[FileEntry] = ()
+    ) -> CheckpointRecord:
         """Makes what lies in `staged` the checkpoint of `step`, on the disk when it returns.
 
+        `hashed` are files that their writers have hashed and fsynced; the others are read here.
         When a checkpoint of that step is there and verifies, it stays and `staged` goes. Raises a
         RunError (full disk, volume lost, directory taken); then the older checkpoints stand.
         """
         try:
-            manifest = self._seal(staged, step, state)
+            manifest = self._seal(staged, step, state, hashed)
             record = self._publish(staged, manifest)
         except OSError as error:
             self.abandon(staged)
@@ -108,21 +126,16 @@ class CheckpointStore:
         self._staged.discard(staged)
         shutil.rmtree(staged, ignore_errors=True)
 
-    def newest(self) -> Checkpoint | None:
-        """The newest checkpoint whose every hash verifies; logs what is wrong with newer ones."""
-        for step, directory in self._committed():
-            try:
-                manifest = verify(directory, step)
-            except InvalidCheckpoint as problem:
-                logger.warning("checkpoint %s is passed over: %s", directory, problem)
-                continue
-            except PermissionError as error:
-                raise ConfigurationError(
-                    f"{error.filename}: cannot be read ({error.strerror}); make the output "
-                    f"directory readable for user {os.geteuid()}"
-                ) from error
-            return Checkpoint(self._record(manifest), directory, manifest.state)
-        return None
+    def newest(self, changed: ChangedFiles = changed_files) -> Checkpoint | None:
+        """Returns the newest checkpoint whose every hash verifies.
+
+        `changed` reads the files: in this process unless the caller spreads the work.
+        """
+        return self._first(lambda directory, step: verify(directory, step, changed))
+
+    def newest_listed(self) -> Checkpoint | None:
+        """Returns the newest checkpoint by its manifest; no other file of it is read."""
+        return self._first(read_manifest)
 
     def count(self) -> int:
         """How many checkpoints are committed; their hashes are not read."""
@@ -135,13 +148,31 @@ class CheckpointStore:
         named = ((_NAME.fullmatch(path.name), path) for path in self._root.iterdir())
         return sorted(((int(match[1]), path) for match, path in named if match), reverse=True)
 
+    def _first(self, read: Callable[[Path, int], Manifest]) -> Checkpoint | None:
+        """The newest checkpoint that `read` accepts; logs what is wrong with newer ones."""
+        for step, directory in self._committed():
+            try:
+                manifest = read(directory, step)
+            except InvalidCheckpoint as problem:
+                logger.warning("checkpoint %s is passed over: %s", directory, problem)
+                continue
+            except PermissionError as error:
+                raise ConfigurationError(
+                    f"{error.filename}: cannot be read ({error.strerror}); make the output "
+                    f"directory readable for user {os.geteuid()}"
+                ) from error
+            return Checkpoint(self._record(manifest), directory, manifest.state)
+        return None
+
     def _record(self, manifest: Manifest) -> CheckpointRecord:
         path = f"{self._root.name}/{_name(manifest.step)}"
         return CheckpointRecord(step=manifest.step, path=path, time=manifest.time)
 
-    def _seal(self, staged: Path, step: int, state: RunState) -> Manifest:
+    def _seal(
+        self, staged: Path, step: int, state: RunState, hashed: Sequence[FileEntry]
+    ) -> Manifest:
         """Brings all that the ranks wrote to the disk, the manifest last."""
-        files = describe_files(staged, flush=True)
+        files = _all_files(staged, hashed)
         if not files:
             raise ValueError(f"{staged} is empty: the learner wrote nothing to commit")
         self._failpoint("files flushed")
@@ -200,6 +231,17 @@ class CheckpointStore:
         for path in self._root.glob(".step-*"):
             if path not in self._staged:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _all_files(staged: Path, hashed: Sequence[FileEntry]) -> tuple[FileEntry, ...]:
+    """Entries of every file, sorted by path; those that nobody hashed are hashed and fsynced."""
+    present = list_files(staged)
+    for entry in hashed:
+        if (size := (staged / entry.path).stat().st_size) != entry.size:
+            raise OSError(f"{staged / entry.path} has {size} bytes, its writer saw {entry.size}")
+    known = {Path(entry.path) for entry in hashed}
+    rest = describe_files(staged, [path for path in present if path not in known], flush=True)
+    return tuple(sorted((*hashed, *rest), key=lambda entry: Path(entry.path)))
 
 
 def _name(step: int) -> str:

@@ -1,13 +1,14 @@
 """The manifest of a checkpoint: which files belong to it, their hashes, and where the run stood.
 
 A directory is a checkpoint when its manifest.json is exactly what `render` writes for the files
-that lie there. One bit flipped, in the manifest too, and `verify` says what is wrong.
+that lie there. `read_manifest` checks everything but the content of the files, which is cheap;
+`changed_files` compares their hashes, which reads them.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,6 +18,8 @@ from pydantic import Field, ValidationError
 from openrlhf_core.spec.kinds.base import NonNegativeInt, SpecModel
 
 MANIFEST = "manifest.json"
+ChangedFiles = Callable[[Path, Sequence["FileEntry"]], Sequence[str]]
+"""Names the files of a checkpoint whose content no longer matches their hash."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -32,7 +35,7 @@ class RunState(SpecModel):
     seed: NonNegativeInt = Field(description="training.seed.")
     spec_hash: str = Field(description="Hash of the resolved spec.")
     dataset_fingerprint: str = Field(description="Fingerprint of the prompts and their order.")
-    world_size: NonNegativeInt = Field(description="Learner ranks that wrote the files.")
+    world_size: NonNegativeInt = Field(description="Ranks of the policy's learner.")
     versions: dict[str, str] = Field(description="Versions of the libraries that trained.")
 
 
@@ -77,10 +80,13 @@ def _walk(directory: Path, root: Path) -> Iterator[Path]:
                 raise ValueError(f"{entry.path} is neither a file nor a directory")
 
 
-def describe_files(directory: Path, flush: bool) -> tuple[FileEntry, ...]:
-    """Size and hash of every file below, read in several threads; `flush` also fsyncs each.
+def describe_files(
+    directory: Path, paths: Iterable[Path], *, flush: bool = False
+) -> tuple[FileEntry, ...]:
+    """Size and SHA-256 of files below `directory`, read in several threads.
 
-    On a shared volume a rank's files must be closed before: closing is what sends them there.
+    `paths` are relative. `flush` also brings each file to the disk (fsync). On a shared volume the
+    process that wrote a file must have closed it before: closing sends the content.
     """
 
     def describe(path: Path) -> FileEntry:
@@ -91,11 +97,35 @@ def describe_files(directory: Path, flush: bool) -> tuple[FileEntry, ...]:
             return FileEntry(path=path.as_posix(), size=file.tell(), sha256=digest)
 
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        return tuple(pool.map(describe, list_files(directory)))
+        return tuple(pool.map(describe, paths))
 
 
-def verify(directory: Path, step: int) -> Manifest:
-    """The manifest of the checkpoint of `step`; InvalidCheckpoint says what does not fit."""
+def changed_files(directory: Path, entries: Sequence[FileEntry]) -> list[str]:
+    """Paths of the files whose content no longer matches their entry."""
+    found = describe_files(directory, [Path(entry.path) for entry in entries])
+    return [now.path for now, entry in zip(found, entries, strict=True) if now != entry]
+
+
+def verify(directory: Path, step: int, changed: ChangedFiles = changed_files) -> Manifest:
+    """Returns the manifest of the checkpoint of `step`; InvalidCheckpoint says what is wrong.
+
+    `changed` reads every file.
+    """
+    manifest = read_manifest(directory, step)
+    try:
+        files = changed(directory, manifest.files)
+    except FileNotFoundError as error:
+        raise InvalidCheckpoint(str(error)) from error
+    if files:
+        raise InvalidCheckpoint(f"{files[0]} does not match its hash")
+    return manifest
+
+
+def read_manifest(directory: Path, step: int) -> Manifest:
+    """Returns the manifest of the checkpoint of `step`; the files' contents are not read.
+
+    InvalidCheckpoint says what does not fit: the manifest itself, a missing or extra file, a size.
+    """
     try:
         manifest = _read(directory / MANIFEST)
         if manifest.step != step:
@@ -139,6 +169,3 @@ def _compare(manifest: Manifest, directory: Path) -> None:
         size = (directory / path).stat().st_size
         if size != entry.size:
             raise InvalidCheckpoint(f"{path} has {size} bytes, not {entry.size}")
-    for found in describe_files(directory, flush=False):
-        if found != listed[found.path]:
-            raise InvalidCheckpoint(f"{found.path} does not match its hash")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from openrlhf_core.checkpoint import CheckpointStore
-from openrlhf_core.checkpoint_manifest import RunState, parse, render
+from openrlhf_core.checkpoint_manifest import FileEntry, RunState, parse, read_manifest, render
 from openrlhf_core.spec.exit_codes import RetryableError
 from openrlhf_core.spec.progress import CheckpointRecord
 
@@ -236,3 +236,50 @@ def test_files_that_vanish_before_the_commit_are_a_run_error(tmp_path: Path) -> 
     shutil.rmtree(staged)
     with pytest.raises(RetryableError, match="writing failed"):
         store.commit(staged, 5, make_state())
+
+
+def test_files_that_a_rank_has_hashed_are_not_read_again(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path, keep=2)
+    staged = store.stage(5)
+    write_ranks(staged, 5)
+    told = FileEntry(path="model.safetensors", size=3000, sha256="a" * 64)
+    record = store.commit(staged, 5, make_state(5), [told])
+    manifest = read_manifest(tmp_path / record.path, 5)
+    assert [entry.path for entry in manifest.files] == [
+        "model.safetensors",
+        "optimizer/rank-0.pt",
+        "optimizer/rank-1.pt",
+    ]
+    assert manifest.files[0] == told
+
+
+def test_a_hashed_file_that_did_not_arrive_whole_is_not_committed(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path, keep=2)
+    staged = store.stage(5)
+    write_ranks(staged, 5)
+    with pytest.raises(RetryableError, match=r"has 3000 bytes, its writer saw 3001"):
+        store.commit(
+            staged,
+            5,
+            make_state(5),
+            [FileEntry(path="model.safetensors", size=3001, sha256="a" * 64)],
+        )
+    assert names(tmp_path) == []
+
+
+def test_the_listed_newest_is_found_without_reading_its_files(tmp_path: Path) -> None:
+    record = commit(CheckpointStore(tmp_path, keep=2), 5)
+    flip_bit(tmp_path / record.path / "model.safetensors")
+    found = CheckpointStore(tmp_path, keep=2).newest_listed()
+    assert found is not None
+    assert found.step == 5
+    assert newest_step(tmp_path) is None
+
+
+def test_whoever_reads_the_files_decides_which_checkpoint_counts(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path, keep=2)
+    commit(store, 5)
+    commit(store, 10)
+    found = store.newest(lambda directory, files: [f.path for f in files if "10" in directory.name])
+    assert found is not None
+    assert found.step == 5
