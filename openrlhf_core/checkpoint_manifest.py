@@ -101,9 +101,11 @@ def describe_files(
 
 
 def changed_files(directory: Path, entries: Sequence[FileEntry]) -> list[str]:
-    """Paths of the files whose content no longer matches their entry."""
-    found = describe_files(directory, [Path(entry.path) for entry in entries])
-    return [now.path for now, entry in zip(found, entries, strict=True) if now != entry]
+    """Paths of the files that are gone or whose content no longer matches their entry."""
+    gone = [entry.path for entry in entries if not (directory / entry.path).exists()]
+    present = [entry for entry in entries if entry.path not in gone]
+    found = describe_files(directory, [Path(entry.path) for entry in present])
+    return gone + [now.path for now, entry in zip(found, present, strict=True) if now != entry]
 
 
 def verify(directory: Path, step: int, changed: ChangedFiles = changed_files) -> Manifest:
@@ -112,11 +114,7 @@ def verify(directory: Path, step: int, changed: ChangedFiles = changed_files) ->
     `changed` reads every file.
     """
     manifest = read_manifest(directory, step)
-    try:
-        files = changed(directory, manifest.files)
-    except FileNotFoundError as error:
-        raise InvalidCheckpoint(str(error)) from error
-    if files:
+    if files := changed(directory, manifest.files):
         raise InvalidCheckpoint(f"{files[0]} does not match its hash")
     return manifest
 

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from openrlhf_core.output import OutputClaim, claim_output
+from openrlhf_core.checkpoint import MODEL_DIRECTORY
+from openrlhf_core.output import OutputDirectory, hold_output
 from openrlhf_core.recipes.run.attempt import AttemptEnd, Controls, run_attempt
-from openrlhf_core.recipes.run.journal import MODEL_DIRECTORY
 from openrlhf_core.spec.exit_codes import RetryableError, RunError, StopRequested
 from openrlhf_core.spec.last_words import last_words_line
 from openrlhf_core.spec.progress import LAST_PROGRESS
@@ -40,27 +40,27 @@ def drive(config: RunConfig, surroundings: Surroundings, terminal: TextIO) -> in
     """Runs one attempt and returns its exit code; what went wrong stands on `terminal`."""
     output = Path(config.output)
     try:
-        claim = claim_output(output, config.training, surroundings.attempt, config.uid)
+        held = hold_output(output, config.training, surroundings.attempt, config.uid)
     except RunError as error:
         terminal.write(f"{error}\n")
         if surroundings.attempt is not None:
             terminal.write(last_words(None, error))
         return error.exit_code
     try:
-        if claim.status == "finished":
+        if held.status == "finished":
             terminal.write(
-                f"{output} holds the finished run: {claim.finished_step} steps; the model is in "
+                f"{output} holds the finished run: {held.finished_step} steps; the model is in "
                 f"{output / MODEL_DIRECTORY}. A larger maxSteps continues it\n"
             )
             return 0
         with captured_output(output) as screen:
-            return run_captured(config, surroundings, claim, screen)
+            return run_captured(config, surroundings, held, screen)
     finally:
-        claim.release()
+        held.release()
 
 
 def run_captured(
-    config: RunConfig, surroundings: Surroundings, claim: OutputClaim, screen: TextIO
+    config: RunConfig, surroundings: Surroundings, held: OutputDirectory, screen: TextIO
 ) -> int:
     """Runs the attempt with all that libraries print in the log; `screen` is for people."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, force=True)
@@ -74,10 +74,10 @@ def run_captured(
         for note in surroundings.notes:
             display.note(note)
         error = caught(
-            lambda: run_attempt(config, surroundings, claim, Controls(stop, display, listen), end),
+            lambda: run_attempt(config, surroundings, held, Controls(stop, display, listen), end),
             Path(config.output) / DRIVER_LOG,
         )
-    report(config, claim, AttemptReport(end, error, time.monotonic() - started), screen)
+    report(config, held, AttemptReport(end, error, time.monotonic() - started), screen)
     if surroundings.attempt is not None:
         screen.write(last_words(end.board, error))
     return 0 if error is None else error.exit_code
@@ -116,7 +116,9 @@ class AttemptReport:
     seconds: float
 
 
-def report(config: RunConfig, claim: OutputClaim, attempt: AttemptReport, screen: TextIO) -> None:
+def report(
+    config: RunConfig, held: OutputDirectory, attempt: AttemptReport, screen: TextIO
+) -> None:
     """Writes summary.json, unless another attempt has the directory, and the closing page."""
     output, end, error = Path(config.output), attempt.end, attempt.error
     rows = read_rows(output / METRICS_FILE)
@@ -132,7 +134,7 @@ def report(config: RunConfig, claim: OutputClaim, attempt: AttemptReport, screen
         error=None if error is None else str(error),
     )
     try:
-        claim.still_ours()
+        held.still_ours()
         write_summary(output, summary)
     except RunError as problem:
         screen.write(f"{problem}\n")

@@ -1,4 +1,4 @@
-"""Claims the output directory: one writer at a time, one run, continued only by the same spec.
+"""Holds the output directory: one writer at a time, one run, continued only by the same spec.
 
 Called by the driver before anything else is started, so that a wrong directory costs nothing.
 """
@@ -20,15 +20,15 @@ RunStatus = Literal["new", "resume", "finished"]
 _OURS = ("metrics.jsonl", "summary.json", "checkpoints", "model", "tensorboard")
 
 
-class OutputClaim:
-    """The right to write an output directory, until `release` or the end of the process.
+class OutputDirectory:
+    """An output directory that this process alone may write, until `release` or its end.
 
     `status`: "new" begins at step 0; "resume" continues from the newest checkpoint that verifies,
     if there is one; "finished" has nothing left to do.
     """
 
-    def __init__(self, output: Path, run: RunRecord, status: RunStatus, holder: Holder) -> None:
-        self.output = output
+    def __init__(self, path: Path, run: RunRecord, status: RunStatus, holder: Holder) -> None:
+        self.path = path
         self.status = status
         self._run = run
         self._holder = holder
@@ -51,16 +51,16 @@ class OutputClaim:
         """Notes that the run is done after `step`; running it again says so."""
         self.still_ours()
         self._run = self._run.model_copy(update={"finished_step": step})
-        write_durably(self.output / RUN_FILE, self._run.to_json())
+        write_durably(self.path / RUN_FILE, self._run.to_json())
 
     def release(self) -> None:
         """Lets another run have the directory."""
         self._holder.release()
 
 
-def claim_output(
+def hold_output(
     output: Path, training: TrainingSpec, attempt: int | None = None, job_uid: str = ""
-) -> OutputClaim:
+) -> OutputDirectory:
     """Makes the directory this run's, or raises ConfigurationError that says what is in the way.
 
     `attempt` None: on one machine, where a living run keeps others out. On a cluster the higher
@@ -75,7 +75,7 @@ def claim_output(
     except BaseException:
         holder.release()
         raise
-    return OutputClaim(output, run, status, holder)
+    return OutputDirectory(output, run, status, holder)
 
 
 def _make_directory(output: Path) -> None:

@@ -69,7 +69,7 @@ class FakeLearner:
     updates: list[OptimizerBatch] = field(default_factory=list)
     is_abandoned: bool = False
 
-    def logprobs(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
+    def score(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
         self.diary.append("learner reads log-probs")
         return [[fake_logprobs(ids) for ids in batch] for batch in micro_batches]
 
@@ -91,18 +91,20 @@ class FakeLearner:
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         yield "weight", torch.tensor([self.weight])
 
-    def save(self, directory: Path) -> None:
+    def save(self, directory: Path) -> list[Path]:
         self.diary.append("learner saves")
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "weight.json").write_text(json.dumps(self.weight))
+        return [Path("weight.json")]
 
     def load(self, directory: Path) -> None:
         self.diary.append("learner loads")
         self.weight = json.loads((directory / "weight.json").read_text())
 
-    def export(self, directory: Path) -> None:
+    def export(self, directory: Path) -> list[Path]:
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "model.safetensors").write_text(json.dumps(self.weight))
+        return [Path("model.safetensors")]
 
     def sleep(self) -> None:
         self.diary.append("learner sleeps")

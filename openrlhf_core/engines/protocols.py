@@ -1,8 +1,7 @@
-"""What a recipe may ask of a learner and of a rollout engine. Implementations stay in this folder.
+"""What a recipe may ask of learners, frozen models and rollout engines.
 
-Both sides know `sleep` and `wake`: roles that share a worker group take turns on its devices.
-Room is left for what comes next: a learner may hide tensor or sequence parallel ranks behind these
-methods, `weights` may yield a LoRA adapter, and `generate` may be interrupted by `receive_weights`.
+Implementations stay in this folder. All of them sleep and wake: roles that share a worker group
+take turns on its devices.
 """
 
 from collections.abc import Iterator, Sequence
@@ -60,36 +59,64 @@ class SyncGroup:
     bucket_bytes: int
 
 
-class Learner(Protocol):
-    """One rank of a role that is trained. Methods but `abandon` are collective over the ranks."""
+class Scorer(Protocol):
+    """A model that says something of every token of given sequences."""
 
-    def logprobs(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
-        """Log-probs of each token id given those before it, shapes as given; index 0 is 0."""
+    def score(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
+        """Log-prob of each token id given those before it, shapes as given; index 0 is 0.
+
+        float32; a learner raises WorkAbandoned after `abandon`.
+        """
+
+
+class Trainer(Protocol):
+    """One rank of a role that is trained. `update` is collective over the ranks."""
 
     def update(self, batch: OptimizerBatch, *, may_abandon: bool = False) -> dict[str, float]:
         """Does one optimizer step and returns its metrics, reduced over all ranks."""
 
     def abandon(self) -> None:
-        """Ends `logprobs`, and an `update` that may be abandoned, before they change anything:
-        from now on they raise WorkAbandoned on every rank. Called from another thread."""
+        """Makes `score`, and an `update` that may be abandoned, raise WorkAbandoned on every rank.
 
-    def weights(self) -> Iterator[tuple[str, Tensor]]:
-        """Yields every weight whole, by its Hugging Face name; ranks but 0 may yield empty ones."""
+        They then have changed no weight. Called from another thread; it cannot be undone.
+        """
 
-    def save(self, directory: Path) -> None:
+
+class Stored(Protocol):
+    """One rank whose state outlives its process. Methods are collective over the ranks.
+
+    Each returns the files that this rank wrote, relative to the directory.
+    """
+
+    def save(self, directory: Path) -> list[Path]:
         """Writes all that `load` needs to continue exactly."""
 
     def load(self, directory: Path) -> None:
         """Continues from what `save` wrote, also in another process of the same world size."""
 
-    def export(self, directory: Path) -> None:
-        """Writes the model in Hugging Face layout (safetensors, config, tokenizer); rank 0 only."""
+    def export(self, directory: Path) -> list[Path]:
+        """Writes the model in Hugging Face layout: safetensors, config, tokenizer."""
+
+
+class WeightSource(Protocol):
+    """One rank whose weights go to the engines."""
+
+    def weights(self) -> Iterator[tuple[str, Tensor]]:
+        """Yields every weight whole, by its Hugging Face name; ranks but 0 may yield empty ones."""
+
+
+class Sleeper(Protocol):
+    """A process that can give its device memory to others."""
 
     def sleep(self) -> None:
         """Gives device memory back; `wake` comes before any other call."""
 
     def wake(self) -> None:
         """Takes device memory again."""
+
+
+class Learner(Trainer, Scorer, Stored, WeightSource, Sleeper, Protocol):
+    """Everything that one rank of a trained role can do."""
 
 
 class RolloutEngine(Protocol):

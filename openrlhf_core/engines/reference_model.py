@@ -27,7 +27,7 @@ class ReferenceModel:
         )
         self._policy = PolicyModel(loaded).requires_grad_(False).eval().to(self._device)
 
-    def logprobs(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
+    def score(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
         """Log-probs of each token id given those before it, shapes as given; index 0 is 0."""
         return [self._forward(token_ids) for token_ids in micro_batches]
 

@@ -1,15 +1,15 @@
-"""The learner ranks as Ray actors, and the group that calls them together."""
+"""The learner ranks of a trained role as Ray actors, and the group that calls them together."""
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import ray
 
+from openrlhf_core.checkpoint_manifest import FileEntry, changed_files, describe_files
 from openrlhf_core.data.balance import BatchLimits
 from openrlhf_core.engines.learner_settings import (
     Hardware,
@@ -21,11 +21,13 @@ from openrlhf_core.engines.learner_settings import (
 from openrlhf_core.engines.protocols import Learner, SyncGroup, WeightInfo
 from openrlhf_core.engines.weight_sync.backend import SyncBackend
 from openrlhf_core.engines.weight_sync.sender import WeightSender, make_sender
+from openrlhf_core.orchestration.actor_group import ActorGroup, Launcher
 from openrlhf_core.orchestration.collect import Call, Collect
-from openrlhf_core.orchestration.forward import forward_logprobs
-from openrlhf_core.orchestration.placement import Reservation, Seat
+from openrlhf_core.orchestration.placement import Seat
+from openrlhf_core.orchestration.scoring import score
 from openrlhf_core.samples import OptimizerBatch
 from openrlhf_core.sources import Locator
+from openrlhf_core.spec.kinds.placement import Role
 from openrlhf_core.spec.planning.plan import PlannedRank
 
 
@@ -91,8 +93,8 @@ class LearnerActor:
     def send_weights(self) -> None:
         self._sender.send(self._learner.weights())
 
-    def logprobs(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
-        return self._learner.logprobs(micro_batches)
+    def score(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
+        return self._learner.score(micro_batches)
 
     def update(self, batch: OptimizerBatch, may_abandon: bool) -> dict[str, float]:
         return self._learner.update(batch, may_abandon=may_abandon)
@@ -101,14 +103,17 @@ class LearnerActor:
     def abandon(self) -> None:
         self._learner.abandon()
 
-    def save(self, directory: Path) -> None:
-        self._learner.save(directory)
+    def save(self, checkpoint: Path, directory: Path) -> list[FileEntry]:
+        return flushed(checkpoint, directory, self._learner.save(directory))
 
     def load(self, directory: Path) -> None:
         self._learner.load(directory)
 
-    def export(self, directory: Path) -> None:
-        self._learner.export(directory)
+    def export(self, checkpoint: Path, directory: Path) -> list[FileEntry]:
+        return flushed(checkpoint, directory, self._learner.export(directory))
+
+    def changed_files(self, directory: Path, entries: Sequence[FileEntry]) -> list[str]:
+        return changed_files(directory, entries)
 
     def sleep(self) -> None:
         self._learner.sleep()
@@ -117,30 +122,29 @@ class LearnerActor:
         self._learner.wake()
 
 
-class LearnerGroup:
-    """All ranks of the policy's learner. `actors` are handles of LearnerActor, in rank order."""
+def flushed(checkpoint: Path, directory: Path, files: Sequence[Path]) -> list[FileEntry]:
+    """Hashes and fsyncs `files` of `directory`, which lies in `checkpoint`."""
+    paths = [(directory / file).relative_to(checkpoint) for file in files]
+    return list(describe_files(checkpoint, paths, flush=True))
 
-    def __init__(self, actors: Sequence[Any], limits: BatchLimits, collect: Collect) -> None:
+
+class LearnerGroup:
+    """All ranks of the learner of one trained role."""
+
+    def __init__(self, actors: ActorGroup, limits: BatchLimits, collect: Collect) -> None:
         self._actors = actors
         self._limits = limits
         self._collect = collect
 
-    @property
-    def num_ranks(self) -> int:
-        return len(self._actors)
-
     def build_calls(self, setup: LearnerSetup) -> list[Call]:
         """Starts loading on all ranks; they meet at a free port of rank 0's node."""
         host, port = self._free_address()
-        ranks = [Rank(i, self.num_ranks, host, port) for i in range(self.num_ranks)]
-        return [
-            Call(name(rank.index), actor.build.remote(setup, rank))
-            for actor, rank in zip(self._actors, ranks, strict=True)
-        ]
+        ranks = [Rank(i, len(self._actors), host, port) for i in range(len(self._actors))]
+        return self._actors.calls_with(lambda actor, rank: actor.build.remote(setup, rank), ranks)
 
-    def logprobs(self, sequences: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def score(self, sequences: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Returns log-probs of every sequence of token ids, in order and shape as given."""
-        return forward_logprobs("learner", self._actors, sequences, self._limits, self._collect)
+        return score(self._actors, sequences, self._limits, self._collect)
 
     def update(
         self, batches: Sequence[OptimizerBatch], *, may_abandon: bool = False
@@ -150,36 +154,47 @@ class LearnerGroup:
         A request to stop waits for its end, as long as the grace period lasts, or ends it with
         WorkAbandoned where it may be abandoned.
         """
-        calls = [
-            Call(name(rank), actor.update.remote(batch, may_abandon))
-            for rank, (actor, batch) in enumerate(zip(self._actors, batches, strict=True))
-        ]
+        calls = self._actors.calls_with(
+            lambda actor, batch: actor.update.remote(batch, may_abandon), batches
+        )
         on_stop = self.abandon if may_abandon else None
         metrics: dict[str, float] = self._collect(calls, finish=True, on_stop=on_stop)[0]
         return metrics
 
     def abandon(self) -> None:
         """Tells every rank to leave the work it may leave; only saving may follow."""
-        for actor in self._actors:
-            actor.abandon.remote()
+        self._actors.tell(lambda actor: actor.abandon.remote())
 
-    def save(self, directory: Path) -> None:
-        self._all([actor.save.remote(directory) for actor in self._actors])
+    def save(self, checkpoint: Path, directory: Path) -> list[FileEntry]:
+        """Writes what `load` needs into `directory` of a checkpoint; hashed and fsynced."""
+        parts = self._actors.all(lambda actor: actor.save.remote(checkpoint, directory))
+        return [entry for part in parts for entry in part]
 
     def load(self, directory: Path) -> None:
-        self._all([actor.load.remote(directory) for actor in self._actors])
+        self._actors.all(lambda actor: actor.load.remote(directory))
 
-    def export(self, directory: Path) -> None:
-        self._all([actor.export.remote(directory) for actor in self._actors])
+    def export(self, checkpoint: Path, directory: Path) -> list[FileEntry]:
+        """Writes the model into `directory` of a checkpoint; hashed and fsynced."""
+        parts = self._actors.all(lambda actor: actor.export.remote(checkpoint, directory))
+        return [entry for part in parts for entry in part]
+
+    def changed_files(self, directory: Path, entries: Sequence[FileEntry]) -> list[str]:
+        """Names the files of a checkpoint that no longer match; every rank reads a share."""
+        calls = self._actors.calls_with(
+            lambda actor, share: actor.changed_files.remote(directory, share),
+            shares_of(entries, len(self._actors)),
+        )
+        return [path for part in self._collect(calls) for path in part]
 
     def sleep(self) -> None:
-        self._all([actor.sleep.remote() for actor in self._actors])
+        self._actors.sleep()
 
     def wake(self) -> None:
-        self._all([actor.wake.remote() for actor in self._actors])
+        self._actors.wake()
 
-    def weight_infos(self) -> list[WeightInfo]:
-        infos: list[WeightInfo] = self._all([a.weight_infos.remote() for a in self._actors])[0]
+    def describe_weights(self) -> list[WeightInfo]:
+        """Names, dtypes and whole shapes of the weights, in the order in which they are sent."""
+        infos: list[WeightInfo] = self._actors.all(lambda actor: actor.weight_infos.remote())[0]
         return infos
 
     def open_sync_group(
@@ -190,41 +205,33 @@ class LearnerGroup:
         return SyncGroup(host, port, 1 + num_receivers, timeout_seconds, bucket_bytes)
 
     def connect_calls(self, group: SyncGroup, weights: Sequence[WeightInfo]) -> list[Call]:
-        return [
-            Call(name(i), actor.connect.remote(group, weights))
-            for i, actor in enumerate(self._actors)
-        ]
+        return self._actors.calls(lambda actor: actor.connect.remote(group, weights))
 
     def send_calls(self) -> list[Call]:
-        return [Call(name(i), actor.send_weights.remote()) for i, actor in enumerate(self._actors)]
+        return self._actors.calls(lambda actor: actor.send_weights.remote())
 
     def _free_address(self) -> tuple[str, int]:
-        address: tuple[str, int] = self._all([self._actors[0].free_address.remote()])[0]
+        address: tuple[str, int] = self._actors.first(lambda actor: actor.free_address.remote())
         return address
 
-    def _all(self, references: Sequence[Any]) -> list[Any]:
-        calls = [Call(name(i), reference) for i, reference in enumerate(references)]
-        return self._collect(calls, finish=True)
 
-
-def name(index: int) -> str:
-    return f"learner rank {index}"
+def shares_of(entries: Sequence[FileEntry], count: int) -> list[list[FileEntry]]:
+    """Splits files into `count` shares of about equal bytes, the largest files first."""
+    shares: list[list[FileEntry]] = [[] for _ in range(count)]
+    loads = [0] * count
+    for entry in sorted(entries, key=lambda entry: entry.size, reverse=True):
+        lightest = loads.index(min(loads))
+        shares[lightest].append(entry)
+        loads[lightest] += entry.size
+    return shares
 
 
 def start_learner_group(
-    ranks: Sequence[PlannedRank],
-    reservation: Reservation,
-    environment: Mapping[str, str],
-    limits: BatchLimits,
-    collect: Collect,
+    launcher: Launcher, role: Role, ranks: Sequence[PlannedRank], limits: BatchLimits
 ) -> LearnerGroup:
     """Starts an actor for each planned rank; `build_calls` then loads the model."""
     # Ray's types do not know the option.
     actor_class = ray.remote(concurrency_groups={"control": 1})(LearnerActor)  # type: ignore[call-overload]
-    actors = [
-        actor_class.options(**reservation.actor_options(Seat.of_rank(rank), environment)).remote(
-            reservation.visible_devices(Seat.of_rank(rank))
-        )
-        for rank in ranks
-    ]
-    return LearnerGroup(actors, limits, collect)
+    seats = [Seat.of_rank(rank) for rank in ranks]
+    actors = launcher.start(f"{role.lower()} rank", actor_class, seats)
+    return LearnerGroup(actors, limits, launcher.collect)

@@ -19,7 +19,7 @@ class WeightSync:
 
     def connect(self, bucket_bytes: int) -> None:
         """Lets learner rank 0 and every engine worker meet, once an attempt."""
-        weights = self.learners.weight_infos()
+        weights = self.learners.describe_weights()
         group = self.learners.open_sync_group(
             self.rollouts.num_workers, self.timeout_seconds, bucket_bytes
         )

@@ -48,6 +48,16 @@ class ProgressBoard:
         with self._lock:
             return self._progress
 
+    def resume_from(self, checkpoint: CheckpointRecord | None, checkpoint_count: int) -> None:
+        """Notes which checkpoint the run really goes on from; None: from the beginning."""
+        step = 0 if checkpoint is None else checkpoint.step
+        self._update(
+            step=step,
+            resumed_from_step=None if checkpoint is None else step,
+            checkpoint=checkpoint,
+            checkpoint_count=checkpoint_count,
+        )
+
     def enter(self, phase: Phase) -> None:
         """Notes what the driver begins to do; the first phase after the start sets the clock."""
         now = self._clock()

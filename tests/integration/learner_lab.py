@@ -180,7 +180,7 @@ class Lab:
             learner = self.learner(stage, name, dtype)
             samples = make_samples(0)
             ids = [[sample.token_ids for sample in samples]]
-            before = learner.logprobs(ids)[0]
+            before = learner.score(ids)[0]
             metrics = [learner.update(self.batch(0)) for _ in range(4)]
             out = self.work / "exports" / f"{name}-{stage}-{dtype}"
             learner.export(out)
@@ -196,7 +196,7 @@ class Lab:
                 "gain": sum(
                     float(sample.advantages @ (after - start))
                     for sample, after, start in zip(
-                        samples, learner.logprobs(ids)[0], before, strict=True
+                        samples, learner.score(ids)[0], before, strict=True
                     )
                 ),
                 "start_equals_reference": float(
@@ -207,7 +207,7 @@ class Lab:
 
     def reference(self, layout: str, dtype: Dtype, ids: Sequence[np.ndarray]) -> list[np.ndarray]:
         settings = ModelSettings(self.work / layout, dtype, temperature=0.9, pad_id=0)
-        return ReferenceModel(settings, HARDWARE).logprobs([ids])[0]
+        return ReferenceModel(settings, HARDWARE).score([ids])[0]
 
     def guards(self) -> dict[str, Any]:
         """A step with one advantage that is not a number, on the last rank only."""

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -81,7 +82,7 @@ class DeepSpeedLearner:
         self._adamw = _build_adamw(self._policy, training.optimizer)
         self._engine = self._start_deepspeed(hardware)
 
-    def logprobs(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
+    def score(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
         """Log-probs of each token id given those before it, shapes as given; index 0 is 0."""
         self._engine.eval()
         return [self._forward(token_ids) for token_ids in micro_batches]
@@ -109,7 +110,7 @@ class DeepSpeedLearner:
         return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
     def abandon(self) -> None:
-        """Makes `logprobs`, and an `update` that may be abandoned, raise WorkAbandoned within two
+        """Makes `score`, and an `update` that may be abandoned, raise WorkAbandoned within two
         micro-batches; called from another thread, and not taken back."""
         self._abandonment.ask()
 
@@ -122,8 +123,8 @@ class DeepSpeedLearner:
             with deepspeed.zero.GatheredParameters([parameter], enabled=self._is_partitioned):
                 yield huggingface_name(name), parameter.data
 
-    def save(self, directory: Path) -> None:
-        """Writes all that `load` needs to continue exactly."""
+    def save(self, directory: Path) -> list[Path]:
+        """Writes all that `load` needs to continue exactly; returns the files of this rank."""
         directory.mkdir(parents=True, exist_ok=True)
         self._engine.save_checkpoint(str(directory), tag=CHECKPOINT_TAG, save_latest=False)
         save_random_state(directory / f"random-{self._rank.index}.pt")
@@ -131,6 +132,7 @@ class DeepSpeedLearner:
             path = directory / "learner.json"
             path.write_text(json.dumps({**self._layout(), **self._counters()}), encoding="utf-8")
         dist.barrier()
+        return files_of_rank(directory, self._rank.index)
 
     def load(self, directory: Path) -> None:
         """Continues from what `save` wrote, also in another process of the same world size."""
@@ -146,8 +148,11 @@ class DeepSpeedLearner:
         self._step = saved["step"]
         self._skipped_in_a_row = saved["skipped_in_a_row"]
 
-    def export(self, directory: Path) -> None:
-        """Writes the model in Hugging Face layout (safetensors, config, tokenizer); rank 0 only."""
+    def export(self, directory: Path) -> list[Path]:
+        """Writes the model in Hugging Face layout (safetensors, config, tokenizer).
+
+        Rank 0 writes and returns the files; the others help to gather the weights.
+        """
         weights = {}
         for name, tensor in self.weights():
             if self._rank.index == 0:
@@ -155,6 +160,7 @@ class DeepSpeedLearner:
         if self._rank.index == 0:
             export_model(self._policy.model, weights, self._model.directory, directory)
         dist.barrier()
+        return files_of_rank(directory, self._rank.index)
 
     def sleep(self) -> None:
         """Moves weights and optimizer states to host memory; `wake` comes before any other call."""
@@ -302,6 +308,18 @@ class DeepSpeedLearner:
 
     def _counters(self) -> dict[str, int]:
         return {"step": self._step, "skipped_in_a_row": self._skipped_in_a_row}
+
+
+def files_of_rank(directory: Path, rank: int) -> list[Path]:
+    """Files below `directory` that `rank` wrote, relative: rank 0 wrote those without a rank."""
+    files = (path for path in sorted(directory.rglob("*")) if path.is_file())
+    return [path.relative_to(directory) for path in files if _writer_of(path.name) == rank]
+
+
+def _writer_of(name: str) -> int:
+    """The rank in the name of a ZeRO partition or of a random state, else 0."""
+    found = re.search(r"zero_pp_rank_(\d+)_|^random-(\d+)\.pt$", name)
+    return 0 if found is None else int(found[1] or found[2])
 
 
 def _build_policy(

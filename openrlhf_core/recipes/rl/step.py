@@ -11,29 +11,32 @@ from dataclasses import dataclass
 from openrlhf_core.data.balance import BatchLimits, plan_updates
 from openrlhf_core.data.prompts import PromptStream
 from openrlhf_core.orchestration.learners import LearnerGroup
-from openrlhf_core.orchestration.references import ReferenceGroup
 from openrlhf_core.orchestration.reward_workers import RewardPool
 from openrlhf_core.orchestration.rollouts import RolloutGroup
+from openrlhf_core.orchestration.scoring import ScorerGroup
 from openrlhf_core.orchestration.turns import Turns
 from openrlhf_core.orchestration.weight_sync import WeightSync
 from openrlhf_core.recipes.rl.experience import KnownLogprobs, describe, make_train_samples
 from openrlhf_core.recipes.rl.guard import ScoreGuard, check_logprob_gap
 from openrlhf_core.recipes.rl.requests import make_requests, make_rollouts
-from openrlhf_core.recipes.run.journal import Journal, RLState, Row
+from openrlhf_core.recipes.run.journal import Journal, Row, TrainingState
 from openrlhf_core.samples import OptimizerBatch, Prompt, Rollout, TrainSample
 from openrlhf_core.spec.planning.presets import DType, RLSettings
 
 
 @dataclass(frozen=True)
-class RLPlan:
+class StepSettings:
     """The numbers that a step needs."""
 
-    settings: RLSettings
+    rl: RLSettings
     total_steps: int
     seed: int
     max_tokens: int
-    """Longest completion."""
+    """Longest completion, in tokens."""
     train_batch_size: int
+    """Completions of an optimizer step, over all ranks."""
+    num_data_shards: int
+    """Parts that an optimizer step is split into: ranks with different samples."""
     limits: BatchLimits
     gap_dtype: DType | None
     """Number format whose bound the log-prob gap is held to; None: sampling changes log-probs."""
@@ -44,9 +47,9 @@ class RLPlan:
 
         One optimizer step a rollout needs none: its own log-probs are the old ones.
         """
-        one_update = self.train_batch_size >= self.settings.num_samples
-        kl_in_reward = self.settings.kl.needs_reference and self.settings.kl.placement == "Reward"
-        return kl_in_reward or not one_update or self.settings.epochs_per_rollout > 1
+        one_update = self.train_batch_size >= self.rl.num_samples
+        kl_in_reward = self.rl.kl.needs_reference and self.rl.kl.placement == "Reward"
+        return kl_in_reward or not one_update or self.rl.epochs_per_rollout > 1
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,9 @@ class RLWorkers:
     stream: PromptStream
     rollouts: RolloutGroup
     rewards: RewardPool
-    learners: LearnerGroup
-    references: ReferenceGroup | None
+    policy: LearnerGroup
+    reference: ScorerGroup | None
+    """None: no KL divergence is measured."""
     weight_sync: WeightSync
     turns: Turns
     queries: Callable[[Sequence[Rollout]], list[str]]
@@ -66,71 +70,72 @@ class RLWorkers:
     """Raises StopRequested when the run is to stop."""
 
 
-def train(plan: RLPlan, workers: RLWorkers, journal: Journal) -> None:
-    """Trains from the journal's state until `plan.total_steps`."""
-    guard = ScoreGuard()
-    while journal.state.step < plan.total_steps:
-        train_step(plan, workers, journal, guard)
-
-
-def train_step(plan: RLPlan, workers: RLWorkers, journal: Journal, guard: ScoreGuard) -> RLState:
+def train_step(
+    settings: StepSettings, workers: RLWorkers, journal: Journal, guard: ScoreGuard
+) -> TrainingState:
     """Does one step: a rollout through its weight sync."""
     row, state = journal.begin(), journal.state
-    prompts = workers.stream.batch(state.position, plan.settings.rollout_batch_size)
+    prompts = workers.stream.batch(state.data_cursor, settings.rl.rollout_batch_size)
     with journal.phase(row, "rollout"):
-        rollouts = generate(plan, workers, prompts, state)
+        rollouts = generate(settings, workers, prompts, state)
     with journal.phase(row, "reward"):
         scored = workers.rewards.score(rollouts, workers.queries(rollouts), workers.check_stop)
     guard.observe(sum(s.score is not None for s in scored), workers.rewards.last_error)
     with journal.phase(row, "logprob"):
-        known = known_logprobs(plan, workers, rollouts)
-    samples = make_train_samples(scored, known, plan.settings)
-    updates = plan_step_updates(plan, samples, workers.learners.num_ranks, row.step)
-    with journal.phase(row, "train"):
+        known = known_logprobs(settings, workers, rollouts)
+    samples = make_train_samples(scored, known, settings.rl)
+    updates = plan_step_updates(settings, samples, row.step)
+    with journal.phase(row, "train"), journal.weights_change():
         learned = learn(workers, updates)
-    next_state = RLState(row.step, state.position + len(prompts), state.policy_version + 1)
+    next_state = TrainingState(row.step, state.data_cursor + len(prompts), state.policy_version + 1)
     with journal.phase(row, "weight_sync"):
         sync_weights(workers, next_state.policy_version)
-    row.metrics |= learned | describe(scored, samples, known, plan.settings.kl)
+    row.metrics |= learned | describe(scored, samples, known, settings.rl.kl)
     add_rollout_speed(row, workers.stream, next_state)
-    check_gap(plan, row, state.policy_version)
+    check_gap(settings, row, state.policy_version)
     return journal.finish(row, next_state)
 
 
 def generate(
-    plan: RLPlan, workers: RLWorkers, prompts: Sequence[Prompt], state: RLState
+    settings: StepSettings, workers: RLWorkers, prompts: Sequence[Prompt], state: TrainingState
 ) -> list[Rollout]:
     """Completes each prompt `group_size` times with the current policy."""
-    workers.turns.begin("generate")
-    group_size = plan.settings.group_size
-    requests = make_requests(prompts, group_size, plan.seed, state.step + 1, plan.max_tokens)
+    workers.turns.begin("Rollout")
+    group_size = settings.rl.group_size
+    requests = make_requests(
+        prompts, group_size, settings.seed, state.step + 1, settings.max_tokens
+    )
     completions = workers.rollouts.generate(requests, group_size)
     return make_rollouts(prompts, completions, group_size, state.policy_version)
 
 
-def known_logprobs(plan: RLPlan, workers: RLWorkers, rollouts: Sequence[Rollout]) -> KnownLogprobs:
+def known_logprobs(
+    settings: StepSettings, workers: RLWorkers, rollouts: Sequence[Rollout]
+) -> KnownLogprobs:
     """Runs the forward passes that must come before the update; most runs need none."""
     sequences = [rollout.token_ids for rollout in rollouts]
     reference = None
-    if workers.references is not None:
-        workers.turns.begin("reference")
-        reference = workers.references.logprobs(sequences)
-    workers.turns.begin("train")
-    old = workers.learners.logprobs(sequences) if plan.needs_old_logprobs else None
+    if workers.reference is not None:
+        workers.turns.begin("Reference")
+        reference = workers.reference.score(sequences)
+    old = None
+    if settings.needs_old_logprobs:
+        workers.turns.begin("Policy")
+        old = workers.policy.score(sequences)
     return KnownLogprobs(old, reference)
 
 
 def plan_step_updates(
-    plan: RLPlan, samples: Sequence[TrainSample], num_ranks: int, step: int
+    settings: StepSettings, samples: Sequence[TrainSample], step: int
 ) -> list[list[OptimizerBatch]]:
     """Returns the step's optimizer steps: [optimizer step][rank]."""
     return plan_updates(
         samples,
-        train_batch_size=plan.train_batch_size,
-        num_ranks=num_ranks,
-        epochs=plan.settings.epochs_per_rollout,
-        key=(plan.seed, step),
-        limits=plan.limits,
+        train_batch_size=settings.train_batch_size,
+        num_ranks=settings.num_data_shards,
+        epochs=settings.rl.epochs_per_rollout,
+        key=(settings.seed, step),
+        limits=settings.limits,
     )
 
 
@@ -140,8 +145,9 @@ def learn(workers: RLWorkers, updates: Sequence[Sequence[OptimizerBatch]]) -> di
     Later optimizer steps see weights that the engine never held. Skipped updates are a sum. A
     stop abandons the first, which leaves the weights of the step before; the others it lets end.
     """
+    workers.turns.begin("Policy")
     steps = [
-        workers.learners.update(batches, may_abandon=index == 0)
+        workers.policy.update(batches, may_abandon=index == 0)
         for index, batches in enumerate(updates)
     ]
     if not steps:
@@ -155,20 +161,20 @@ def learn(workers: RLWorkers, updates: Sequence[Sequence[OptimizerBatch]]) -> di
 
 def sync_weights(workers: RLWorkers, policy_version: int) -> None:
     """Brings the learner's weights to the engines as `policy_version`."""
-    workers.turns.begin("sync")
+    workers.turns.begin("Policy", "Rollout")
     workers.weight_sync.run(policy_version)
 
 
-def add_rollout_speed(row: Row, stream: PromptStream, state: RLState) -> None:
+def add_rollout_speed(row: Row, stream: PromptStream, state: TrainingState) -> None:
     """Adds what the step's own numbers say about speed and data."""
     tokens, seconds = row.metrics["rollout/num_tokens"], row.metrics["time/rollout"]
     row.metrics["rollout/tokens_per_second"] = tokens / max(seconds, 1e-9)
     row.metrics["rollout/policy_lag"] = 0.0
-    row.metrics["data/epoch"] = state.position / stream.epoch_size
+    row.metrics["data/epoch"] = state.data_cursor / stream.epoch_size
 
 
-def check_gap(plan: RLPlan, row: Row, policy_version: int) -> None:
+def check_gap(settings: StepSettings, row: Row, policy_version: int) -> None:
     """Ends the run when the engine's log-probs say that it holds other weights."""
     gap = row.metrics.get("rollout/logprob_gap")
-    if plan.gap_dtype is not None and gap is not None:
-        check_logprob_gap(gap, plan.gap_dtype, policy_version)
+    if settings.gap_dtype is not None and gap is not None:
+        check_logprob_gap(gap, settings.gap_dtype, policy_version)

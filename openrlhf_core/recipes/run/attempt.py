@@ -1,4 +1,7 @@
-"""One attempt at recipe RL: prepare, resume, train, publish; a stop commits what is finished."""
+"""One attempt of a run of any recipe: prepare, resume, train, publish.
+
+A stop commits the last finished step.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -6,14 +9,16 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from openrlhf_core.checkpoint import Checkpoint, CheckpointStore
+from openrlhf_core.checkpoint import MODEL_DIRECTORY, Checkpoint, CheckpointStore
 from openrlhf_core.checkpoint_manifest import RunState
-from openrlhf_core.output import OutputClaim
+from openrlhf_core.output import OutputDirectory
 from openrlhf_core.published_model import publish_model
-from openrlhf_core.recipes.rl.setup import Crew, Prepared, load_crew, prepare, start_crew
-from openrlhf_core.recipes.rl.step import sync_weights, train
-from openrlhf_core.recipes.run.journal import LEARNER_DIRECTORY, MODEL_DIRECTORY, Journal, RLState
+from openrlhf_core.recipes.recipe import Prepared, RunInputs, Session
+from openrlhf_core.recipes.run.journal import Journal, TrainingState
+from openrlhf_core.recipes.table import RECIPES
+from openrlhf_core.sources import Locator
 from openrlhf_core.spec.exit_codes import ConfigurationError, StopRequested
+from openrlhf_core.spec.planning.resolve import ResolvedTraining, resolve
 from openrlhf_core.spec.progress import CheckpointRecord
 from openrlhf_core.spec.run_config import RunConfig
 from openrlhf_core.stop import StopFlag
@@ -51,29 +56,24 @@ class Controls:
 def run_attempt(
     config: RunConfig,
     around: Surroundings,
-    claim: OutputClaim,
+    output: OutputDirectory,
     controls: Controls,
     end: AttemptEnd,
 ) -> None:
     """Trains until the end or a RunError; `end` tells how far it came."""
     stop, display = controls.stop, controls.display
     display.wait_for("reading the data")
-    prepared = prepare(
-        config,
-        around.base,
-        lambda name, done, total: display.count(f"reading the data: {name}", done, total),
-    )
+    inputs = run_inputs(config, around, display)
+    prepared = RECIPES[config.training.recipe](inputs)
     stop.check()
-    output = Path(config.output)
-    store = CheckpointStore(output, config.training.checkpoint.keep, claim.still_ours)
-    found = store.newest() if claim.status == "resume" else None
-    state = resumed_state(found, prepared)
-    if found is not None:
-        end.resumed_from_step, end.committed = found.step, found.record
-        display.note(f"resumes from step {found.step}")
+    keep = config.training.checkpoint.keep
+    store = CheckpointStore(output.path, keep, output.still_ours)
+    listed = store.newest_listed() if output.status == "resume" else None
+    check_same_data(listed, prepared)
+    end.committed = None if listed is None else listed.record
     board = ProgressBoard(
         around.attempt or 1,
-        prepared.plan.total_steps,
+        prepared.total_steps,
         library_versions(),
         end.committed,
         store.count(),
@@ -85,8 +85,11 @@ def run_attempt(
         stack.enter_context(around.open_ray())
         controls.listen()
         display.wait_for("waiting for the devices")
-        crew = start_crew(config, prepared, stop)
-        recorder = stack.enter_context(closing(open_recorder(config, claim, state.step)))
+        session = prepared.start(stop)
+        found = None if listed is None else store.newest(session.changed_files)
+        state = resumed_state(found)
+        note_resume(found, end, board, display, store.count())
+        recorder = stack.enter_context(closing(open_recorder(config, output, state.step)))
         journal = Journal(
             recorder,
             store,
@@ -95,80 +98,90 @@ def run_attempt(
             stop,
             state=state,
             every_steps=config.training.checkpoint.every_steps,
-            save=lambda staged: save_crew(crew, staged),
-            run_state=lambda now: run_state(config, prepared, crew, now),
+            save=session.save,
+            run_state=lambda now: run_state(inputs.resolved, prepared, now),
             committed=end.committed,
         )
         display.wait_for("loading the models")
         try:
-            train_crew(config, prepared, crew, journal, found)
-        except StopRequested:
-            commit_when_stopped(crew, journal)
-            raise
+            train(session, found, journal, prepared.total_steps)
         finally:
             end.committed = journal.committed
-        publish(output, journal.commit(), claim)
+        publish(output, journal.commit())
         end.is_published = True
 
 
-def train_crew(
-    config: RunConfig,
-    prepared: Prepared,
-    crew: Crew,
-    journal: Journal,
-    found: Checkpoint | None,
-) -> None:
-    """Loads the models, continues from the checkpoint, trains, commits the last step."""
-
-    def resume_learners() -> None:
-        if found is not None:
-            crew.learners.load(found.directory / LEARNER_DIRECTORY)
-        journal.trust_weights()
-
-    workers = load_crew(config, prepared, crew, resume_learners)
-    sync_weights(workers, journal.state.policy_version)
-    train(prepared.plan, workers, journal)
-    journal.commit()
+def run_inputs(config: RunConfig, around: Surroundings, display: Display) -> RunInputs:
+    """Returns what a recipe prepares a run from; the training spec is resolved here, once."""
+    return RunInputs(
+        config=config,
+        resolved=resolve(config.training),
+        locator=Locator(around.base, None if config.cache is None else Path(config.cache)),
+        on_progress=lambda name, done, total: display.count(
+            f"reading the data: {name}", done, total
+        ),
+    )
 
 
-def commit_when_stopped(crew: Crew, journal: Journal) -> None:
-    """Commits the last finished step; where the learner holds half a step, the newest stands."""
-    if journal.can_commit:
-        crew.rollouts.kill()
-        crew.learners.abandon()
-        crew.learners.wake()
+def train(session: Session, found: Checkpoint | None, journal: Journal, total_steps: int) -> None:
+    """Loads the models and trains to the last step; a stop commits the last finished one.
+
+    Where the learners hold half a step, the newest committed checkpoint stands.
+    """
+    try:
+        session.load(found, journal)
+        while journal.state.step < total_steps:
+            session.step(journal)
         journal.commit()
+    except StopRequested:
+        if journal.can_commit:
+            session.leave_work()
+            journal.commit()
+        raise
 
 
-def save_crew(crew: Crew, staged: Path) -> None:
-    """Writes what resumes the learner, and the model as safetensors, into a staged directory."""
-    crew.learners.save(staged / LEARNER_DIRECTORY)
-    crew.learners.export(staged / MODEL_DIRECTORY)
-
-
-def resumed_state(found: Checkpoint | None, prepared: Prepared) -> RLState:
-    """Returns where a run goes on; ConfigurationError when its data is not what it was."""
-    if found is None:
-        return RLState(step=0, position=0, policy_version=0)
-    if found.state.dataset_fingerprint != prepared.stream.fingerprint:
+def check_same_data(found: Checkpoint | None, prepared: Prepared) -> None:
+    """Raises ConfigurationError when a checkpoint was trained on other data."""
+    if found is not None and found.state.dataset_fingerprint != prepared.dataset_fingerprint:
         raise ConfigurationError(
-            f"training.data: the prompts differ from those that {found.directory} was trained on "
+            f"training.data: the data differ from those that {found.directory} was trained on "
             "(rows, labels, templates or the tokenizer changed); restore them, or choose another "
             "output directory"
         )
-    return RLState(found.step, found.state.data_cursor, found.state.policy_version)
 
 
-def run_state(config: RunConfig, prepared: Prepared, crew: Crew, state: RLState) -> RunState:
-    """Returns what a checkpoint holds beside the learner's files."""
-    spec = config.training.model_dump_json(by_alias=True, exclude_none=True)
+def resumed_state(found: Checkpoint | None) -> TrainingState:
+    """Returns where the run goes on."""
+    if found is None:
+        return TrainingState(step=0, data_cursor=0, policy_version=0)
+    return TrainingState(found.step, found.state.data_cursor, found.state.policy_version)
+
+
+def note_resume(
+    found: Checkpoint | None,
+    end: AttemptEnd,
+    board: ProgressBoard,
+    display: Display,
+    num_checkpoints: int,
+) -> None:
+    """Tells the summary, the progress server and people which checkpoint the run goes on from."""
+    end.committed = None if found is None else found.record
+    board.resume_from(end.committed, num_checkpoints)
+    if found is not None:
+        end.resumed_from_step = found.step
+        display.note(f"resumes from step {found.step}")
+
+
+def run_state(resolved: ResolvedTraining, prepared: Prepared, state: TrainingState) -> RunState:
+    """Returns what a checkpoint holds beside the learners' files."""
+    spec = resolved.spec.model_dump_json(by_alias=True, exclude_none=True)
     return RunState(
-        data_cursor=state.position,
+        data_cursor=state.data_cursor,
         policy_version=state.policy_version,
-        seed=config.training.seed,
+        seed=resolved.spec.seed,
         spec_hash=hashlib.sha256(spec.encode()).hexdigest(),
-        dataset_fingerprint=prepared.stream.fingerprint,
-        world_size=crew.learners.num_ranks,
+        dataset_fingerprint=prepared.dataset_fingerprint,
+        world_size=len(resolved.plan.ranks["Policy"]),
         versions=library_versions(),
     )
 
@@ -181,15 +194,14 @@ def serve_progress(
     return ProgressServer(config.ports, board, labels, lambda: stop.request("POST /stop"), token)
 
 
-def open_recorder(config: RunConfig, claim: OutputClaim, start_step: int) -> Recorder:
+def open_recorder(config: RunConfig, output: OutputDirectory, start_step: int) -> Recorder:
     """Opens metrics.jsonl, cut to the step that the run goes on from, and the trackers."""
-    output = Path(config.output)
-    sinks = open_sinks(config, claim.run_id, start_step)
-    return Recorder(output, start_step, sinks, claim.still_ours)
+    sinks = open_sinks(config, output.run_id, start_step)
+    return Recorder(output.path, start_step, sinks, output.still_ours)
 
 
-def publish(output: Path, record: CheckpointRecord, claim: OutputClaim) -> None:
+def publish(output: OutputDirectory, record: CheckpointRecord) -> None:
     """Puts the trained model in its place and notes that the run is done."""
-    claim.still_ours()
-    publish_model(output / record.path / MODEL_DIRECTORY, output / MODEL_DIRECTORY)
-    claim.finish(record.step)
+    output.still_ours()
+    publish_model(output.path / record.path / MODEL_DIRECTORY, output.path / MODEL_DIRECTORY)
+    output.finish(record.step)

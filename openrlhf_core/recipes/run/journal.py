@@ -1,16 +1,16 @@
-"""What a run leaves behind, step by step: rows, progress, checkpoints.
+"""Records the steps of a run: metric rows, progress, checkpoints; and what a stop may commit.
 
 A row is on the disk before the checkpoint of its step commits, so no kill loses a row.
 """
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from openrlhf_core.checkpoint import CheckpointStore
-from openrlhf_core.checkpoint_manifest import RunState
+from openrlhf_core.checkpoint_manifest import FileEntry, RunState
 from openrlhf_core.spec.exit_codes import WorkAbandoned
 from openrlhf_core.spec.progress import CheckpointRecord, Phase
 from openrlhf_core.stop import StopFlag
@@ -18,20 +18,17 @@ from openrlhf_core.telemetry.display import Display
 from openrlhf_core.telemetry.progress import ProgressBoard
 from openrlhf_core.telemetry.recorder import Recorder
 
-LEARNER_DIRECTORY = "learner"
-MODEL_DIRECTORY = "model"
-
 
 @dataclass(frozen=True)
-class RLState:
-    """What a step hands to the next; a checkpoint holds it."""
+class TrainingState:
+    """Where the last finished step left the run. A checkpoint holds it."""
 
     step: int
-    """Last finished step."""
-    position: int
-    """Prompts taken from the stream."""
+    """Last finished step; 0 before the first."""
+    data_cursor: int
+    """Samples taken from the stream of training data so far."""
     policy_version: int
-    """Version of the weights that learner and engines hold; 0 is the model as it came."""
+    """Version of the weights that learner and engines hold; 0 is the model before training."""
 
 
 @dataclass
@@ -44,10 +41,10 @@ class Row:
 
 
 class Journal:
-    """Writes down the steps of a run.
+    """Records the steps of a run.
 
-    `save` writes the learner's files and the model into a staged directory; `run_state` is what
-    the driver adds to them. `state` is the last finished step's.
+    `save` writes the learners' files and the model into a staged directory and returns their
+    hashes; `run_state` is what the driver adds to them. `state` is that of the last finished step.
     """
 
     def __init__(
@@ -58,10 +55,10 @@ class Journal:
         display: Display,
         stop: StopFlag,
         *,
-        state: RLState,
+        state: TrainingState,
         every_steps: int,
-        save: Callable[[Path], None],
-        run_state: Callable[[RLState], RunState],
+        save: Callable[[Path], Sequence[FileEntry]],
+        run_state: Callable[[TrainingState], RunState],
         committed: CheckpointRecord | None = None,
     ) -> None:
         self._recorder = recorder
@@ -78,7 +75,7 @@ class Journal:
         self.state = state
 
     def trust_weights(self) -> None:
-        """Notes that the learner has loaded the weights of `state`."""
+        """Notes that the learners have loaded the weights of `state`."""
         self._weights_follow_state = True
 
     def begin(self) -> Row:
@@ -88,23 +85,28 @@ class Journal:
 
     @contextlib.contextmanager
     def phase(self, row: Row, phase: Phase) -> Iterator[None]:
-        """Shows `phase` as what the run is doing and adds its seconds to the row.
-
-        Training that was abandoned has changed no weight.
-        """
+        """Shows `phase` as what the run is doing and adds its seconds to the row."""
         self._board.enter(phase)
         self._display.show(self._board.snapshot())
-        follow_before = self._weights_follow_state
-        self._weights_follow_state = follow_before and phase != "train"
         started = time.monotonic()
+        yield
+        row.metrics[f"time/{phase}"] = time.monotonic() - started
+
+    @contextlib.contextmanager
+    def weights_change(self) -> Iterator[None]:
+        """Marks that optimizer steps run: until `finish` the weights are those of no step.
+
+        Work that was abandoned has changed no weight.
+        """
+        followed_before = self._weights_follow_state
+        self._weights_follow_state = False
         try:
             yield
         except WorkAbandoned:
-            self._weights_follow_state = follow_before
+            self._weights_follow_state = followed_before
             raise
-        row.metrics[f"time/{phase}"] = time.monotonic() - started
 
-    def finish(self, row: Row, state: RLState) -> RLState:
+    def finish(self, row: Row, state: TrainingState) -> TrainingState:
         """Writes the row, then commits a checkpoint when one is due; returns `state`."""
         row.metrics["time/step_seconds"] = time.monotonic() - row.started
         if self._checkpoint_seconds is not None:
@@ -125,12 +127,13 @@ class Journal:
         started = time.monotonic()
         staged = self._store.stage(self.state.step)
         try:
-            self._save(staged)
+            hashed = self._save(staged)
             self._recorder.flush()
         except BaseException:
             self._store.abandon(staged)
             raise
-        self._committed = self._store.commit(staged, self.state.step, self._run_state(self.state))
+        state = self._run_state(self.state)
+        self._committed = self._store.commit(staged, self.state.step, state, hashed)
         self._checkpoint_seconds = time.monotonic() - started
         self._board.commit(self._committed, self._store.count())
         return self._committed
@@ -142,5 +145,5 @@ class Journal:
 
     @property
     def can_commit(self) -> bool:
-        """Whether the learner holds the weights of the last finished step, not of half a one."""
+        """Whether the learners hold the weights of the last finished step."""
         return self._weights_follow_state

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from openrlhf_core.output import OutputClaim, claim_output
+from openrlhf_core.output import OutputDirectory, hold_output
 from openrlhf_core.spec.exit_codes import ConfigurationError, RetryableError, RunError
 from openrlhf_core.spec.kinds.training import TrainingSpec
 
@@ -32,20 +32,20 @@ def make_training(**changes: Any) -> TrainingSpec:
 
 def run_once(output: Path, steps: int = 3, **changes: Any) -> None:
     """A run that finishes `steps` steps and is killed: its row and record stay."""
-    claim = claim_output(output, make_training(**changes))
+    claim = hold_output(output, make_training(**changes))
     (output / "metrics.jsonl").write_text('{"step": 1}\n' * steps)
     claim.release()
 
 
 def finish_once(output: Path) -> None:
     run_once(output)
-    claim = claim_output(output, make_training())
+    claim = hold_output(output, make_training())
     claim.finish(80)
     claim.release()
 
 
-def claim(output: Path, **changes: Any) -> OutputClaim:
-    claimed = claim_output(output, make_training(**changes))
+def claim(output: Path, **changes: Any) -> OutputDirectory:
+    claimed = hold_output(output, make_training(**changes))
     claimed.release()
     return claimed
 
@@ -110,23 +110,23 @@ def test_resume_never_refuses_a_run_but_not_an_empty_record(tmp_path: Path) -> N
 
 def test_resume_never_lets_a_retry_of_the_same_job_go_on(tmp_path: Path) -> None:
     training = make_training(checkpoint={"resume": "Never"})
-    claim_output(tmp_path, training, attempt=1, job_uid="a")
+    hold_output(tmp_path, training, attempt=1, job_uid="a")
     (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n')
-    assert claim_output(tmp_path, training, attempt=2, job_uid="a").status == "resume"
+    assert hold_output(tmp_path, training, attempt=2, job_uid="a").status == "resume"
     with pytest.raises(ConfigurationError, match="resume is Never"):
-        claim_output(tmp_path, training, attempt=1, job_uid="b")
+        hold_output(tmp_path, training, attempt=1, job_uid="b")
 
 
 def test_the_directory_of_a_living_run_is_refused(tmp_path: Path) -> None:
-    living = claim_output(tmp_path, make_training())
+    living = hold_output(tmp_path, make_training())
     with pytest.raises(ConfigurationError, match=f"another run .*process {os.getpid()}"):
-        claim_output(tmp_path, make_training())
+        hold_output(tmp_path, make_training())
     living.release()
     assert claim(tmp_path).status == "new"
 
 
 def hold(output: Path, connection: Connection) -> None:
-    claim_output(output, make_training())
+    hold_output(output, make_training())
     connection.send("claimed")
     signal.pause()
 
@@ -144,7 +144,7 @@ def test_the_directory_of_a_killed_run_is_free_at_once(tmp_path: Path) -> None:
 
 
 def test_the_lock_does_not_pass_to_programs_that_the_run_starts(tmp_path: Path) -> None:
-    living = claim_output(tmp_path, make_training())
+    living = hold_output(tmp_path, make_training())
     with subprocess.Popen(
         ["sh", "-c", "echo started; exec sleep 60"], stdout=subprocess.PIPE, close_fds=False
     ) as child:
@@ -160,7 +160,7 @@ def wait_for_a_signal(connection: Connection) -> None:
 
 
 def test_the_lock_does_not_pass_to_forked_children(tmp_path: Path) -> None:
-    living = claim_output(tmp_path, make_training())
+    living = hold_output(tmp_path, make_training())
     ours, theirs = FORK.Pipe(duplex=False)
     child = FORK.Process(target=wait_for_a_signal, args=(theirs,))
     child.start()
@@ -174,9 +174,9 @@ def test_the_lock_does_not_pass_to_forked_children(tmp_path: Path) -> None:
 
 
 def test_the_higher_attempt_takes_the_directory_and_the_older_one_stops(tmp_path: Path) -> None:
-    older = claim_output(tmp_path, make_training(), attempt=1, job_uid="a")
+    older = hold_output(tmp_path, make_training(), attempt=1, job_uid="a")
     older.still_ours()
-    newer = claim_output(tmp_path, make_training(), attempt=2, job_uid="a")
+    newer = hold_output(tmp_path, make_training(), attempt=2, job_uid="a")
     newer.still_ours()
     with pytest.raises(RetryableError, match=r"attempt 2 \(process .* has taken .* attempt 1"):
         older.still_ours()
@@ -185,28 +185,28 @@ def test_the_higher_attempt_takes_the_directory_and_the_older_one_stops(tmp_path
 
 
 def test_an_older_attempt_that_comes_late_is_turned_away(tmp_path: Path) -> None:
-    newer = claim_output(tmp_path, make_training(), attempt=3, job_uid="a")
+    newer = hold_output(tmp_path, make_training(), attempt=3, job_uid="a")
     newer.release()
     with pytest.raises(RetryableError, match="attempt 3"):
-        claim_output(tmp_path, make_training(), attempt=2, job_uid="a")
+        hold_output(tmp_path, make_training(), attempt=2, job_uid="a")
     newer.still_ours()
 
 
 def test_the_same_attempt_started_twice_leaves_one_writer(tmp_path: Path) -> None:
-    first = claim_output(tmp_path, make_training(), attempt=1, job_uid="a")
-    second = claim_output(tmp_path, make_training(), attempt=1, job_uid="a")
+    first = hold_output(tmp_path, make_training(), attempt=1, job_uid="a")
+    second = hold_output(tmp_path, make_training(), attempt=1, job_uid="a")
     second.still_ours()
     with pytest.raises(RetryableError):
         first.still_ours()
 
 
 def test_another_job_may_continue_the_directory_with_its_first_attempt(tmp_path: Path) -> None:
-    claim_output(tmp_path, make_training(), attempt=4, job_uid="a")
-    claim_output(tmp_path, make_training(), attempt=1, job_uid="b").still_ours()
+    hold_output(tmp_path, make_training(), attempt=4, job_uid="a")
+    hold_output(tmp_path, make_training(), attempt=1, job_uid="b").still_ours()
 
 
 def test_a_lease_that_vanished_is_not_ours(tmp_path: Path) -> None:
-    claimed = claim_output(tmp_path, make_training(), attempt=1, job_uid="a")
+    claimed = hold_output(tmp_path, make_training(), attempt=1, job_uid="a")
     (tmp_path / "attempt.json").unlink()
     with pytest.raises(RetryableError, match="somebody"):
         claimed.still_ours()
@@ -270,6 +270,6 @@ def as_nobody(action: Callable[[], object]) -> tuple[int, str]:
 def test_a_directory_that_cannot_be_written_is_refused(tmp_path: Path, name: str) -> None:
     for path in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
         path.chmod(0o755)
-    exit_code, message = as_nobody(lambda: claim_output(tmp_path / name, make_training()))
+    exit_code, message = as_nobody(lambda: hold_output(tmp_path / name, make_training()))
     assert exit_code == 2
     assert "cannot be written (Permission denied)" in message

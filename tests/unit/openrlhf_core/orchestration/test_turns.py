@@ -1,10 +1,11 @@
-"""Who sleeps and wakes before each task, in which order."""
+"""Which roles sleep and wake before each task, in which order."""
 
-from openrlhf_core.orchestration.turns import Member, Turns
+from openrlhf_core.orchestration.turns import Turns
+from openrlhf_core.spec.kinds.placement import Role
 
 
 class Diary:
-    """A worker group that writes down what it is told."""
+    """A role that writes down what it is told."""
 
     def __init__(self, name: str, entries: list[str]) -> None:
         self.name = name
@@ -18,52 +19,75 @@ class Diary:
 
 
 def make_turns(entries: list[str]) -> Turns:
-    return Turns(
-        [
-            Member(Diary("learner", entries), frozenset({"train", "sync"})),
-            Member(Diary("engine", entries), frozenset({"generate", "sync"})),
-            Member(Diary("reference", entries), frozenset({"reference"})),
-        ]
+    """Three roles that share devices, all loaded and awake."""
+    turns = Turns(
+        {
+            "Policy": Diary("policy", entries),
+            "Rollout": Diary("engine", entries),
+            "Reference": Diary("reference", entries),
+        }
     )
+    for role in ("Policy", "Rollout", "Reference"):
+        turns.built(role)
+    return turns
 
 
 def test_one_step_of_a_hybrid_engine_in_order() -> None:
     entries: list[str] = []
     turns = make_turns(entries)
-    turns.begin("generate")
-    assert entries == ["learner sleeps", "reference sleeps"]
+    turns.begin("Rollout")
+    assert entries == ["policy sleeps", "reference sleeps"]
     entries.clear()
-    turns.begin("reference")
+    turns.begin("Reference")
     assert entries == ["engine sleeps", "reference wakes"]
     entries.clear()
-    turns.begin("train")
-    assert entries == ["reference sleeps", "learner wakes"]
+    turns.begin("Policy")
+    assert entries == ["reference sleeps", "policy wakes"]
     entries.clear()
-    turns.begin("sync")
+    turns.begin("Policy", "Rollout")
     assert entries == ["engine wakes"]
     entries.clear()
-    turns.begin("generate")
-    assert entries == ["learner sleeps"]
+    turns.begin("Rollout")
+    assert entries == ["policy sleeps"]
 
 
 def test_the_same_task_twice_moves_nobody() -> None:
     entries: list[str] = []
     turns = make_turns(entries)
-    turns.begin("train")
+    turns.begin("Policy")
     entries.clear()
-    turns.begin("train")
+    turns.begin("Policy")
     assert entries == []
 
 
-def test_never_more_than_the_needed_are_awake_while_somebody_wakes() -> None:
+def test_every_sleep_comes_before_any_wake() -> None:
     entries: list[str] = []
     turns = make_turns(entries)
-    for task in ("generate", "train", "sync", "reference", "generate"):
+    tasks: list[list[Role]] = [["Rollout"], ["Policy"], ["Policy", "Rollout"], ["Reference"]]
+    for task in [*tasks, *tasks]:
         entries.clear()
-        turns.begin(task)
+        turns.begin(*task)
         kinds = [entry.split()[1] for entry in entries]
-        assert kinds == sorted(kinds), "all sleep before any wakes"
+        assert kinds == sorted(kinds)
 
 
-def test_without_members_a_turn_is_nothing() -> None:
-    Turns([]).begin("generate")
+def test_a_role_that_has_loaded_nothing_is_not_put_to_sleep() -> None:
+    entries: list[str] = []
+    turns = Turns({"Policy": Diary("policy", entries), "Rollout": Diary("engine", entries)})
+    turns.built("Policy")
+    turns.begin()
+    assert entries == ["policy sleeps"]
+
+
+def test_a_role_that_has_ended_is_not_put_to_sleep() -> None:
+    entries: list[str] = []
+    turns = make_turns(entries)
+    turns.begin("Rollout")
+    entries.clear()
+    turns.ended("Rollout")
+    turns.begin("Policy")
+    assert entries == ["policy wakes"]
+
+
+def test_roles_that_take_no_turns_are_left_alone() -> None:
+    Turns({}).begin("Policy", "Rollout")

@@ -10,17 +10,19 @@ import fakes
 import numpy as np
 import pytest
 
-from openrlhf_core.checkpoint import CheckpointStore
+from openrlhf_core.checkpoint import CheckpointStore, role_directory
 from openrlhf_core.checkpoint_manifest import RunState
 from openrlhf_core.data.balance import BatchLimits
 from openrlhf_core.engines.learner_settings import Rank
 from openrlhf_core.engines.protocols import SyncGroup, WeightInfo
+from openrlhf_core.orchestration.actor_group import ActorGroup
 from openrlhf_core.orchestration.learners import LearnerActor, LearnerGroup
 from openrlhf_core.orchestration.rollouts import RolloutActor, RolloutGroup
-from openrlhf_core.orchestration.turns import Member, Turns
+from openrlhf_core.orchestration.turns import Turns
 from openrlhf_core.orchestration.weight_sync import WeightSync
-from openrlhf_core.recipes.rl.step import RLPlan, RLWorkers
-from openrlhf_core.recipes.run.journal import Journal, RLState
+from openrlhf_core.recipes.rl.guard import ScoreGuard
+from openrlhf_core.recipes.rl.step import RLWorkers, StepSettings, train_step
+from openrlhf_core.recipes.run.journal import Journal, TrainingState
 from openrlhf_core.samples import Prompt, Rollout, ScoredRollout
 from openrlhf_core.spec.kinds.rl import RLSpec
 from openrlhf_core.spec.planning.presets import resolve_rl
@@ -84,7 +86,7 @@ class SilentDisplay:
 class Stage:
     """Everything that a step touches."""
 
-    plan: RLPlan
+    settings: StepSettings
     workers: RLWorkers
     journal: Journal
     stop: StopFlag
@@ -94,8 +96,14 @@ class Stage:
     store: CheckpointStore
     diary: fakes.Diary = field(default_factory=list)
 
-    def with_plan(self, **changes: Any) -> "Stage":
-        return replace(self, plan=replace(self.plan, **changes))
+    def with_settings(self, **changes: Any) -> "Stage":
+        return replace(self, settings=replace(self.settings, **changes))
+
+    def train(self, total_steps: int = 3) -> None:
+        """Does steps until `total_steps` are finished."""
+        guard = ScoreGuard()
+        while self.journal.state.step < total_steps:
+            train_step(self.settings, self.workers, self.journal, guard)
 
 
 MakeStage = Callable[..., Stage]
@@ -126,32 +134,28 @@ def build_stage(output: Path, every_steps: int, stack: ExitStack) -> Stage:
     learner_actor, rollout_actor = LearnerActor(None), RolloutActor(None)
     learner_actor.build(setup, Rank(0, 1, "host", 1))
     rollout_actor.build(setup)
-    learners = LearnerGroup(
-        [fakes.Handle(learner_actor)], BatchLimits(max_tokens=64), fakes.collect
-    )
+    actors = ActorGroup("policy rank", [fakes.Handle(learner_actor)], fakes.collect)
+    policy = LearnerGroup(actors, BatchLimits(max_tokens=64), fakes.collect)
     rollouts = RolloutGroup([fakes.Handle(rollout_actor)], 1, fakes.collect)
     learner_actor.connect(SyncGroup("host", 1, 2, 1.0, 1), [])
     rewards: Any = FakeRewards()
     stop = StopFlag(60.0)
     store = CheckpointStore(output, keep=2)
     stream: Any = FakeStream()
-    turns = Turns(
-        [
-            Member(learners, frozenset({"train", "sync"})),
-            Member(rollouts, frozenset({"generate", "sync"})),
-        ]
-    )
+    turns = Turns({"Policy": policy, "Rollout": rollouts})
+    turns.built("Policy")
+    turns.built("Rollout")
     journal = Journal(
         stack.enter_context(closing(Recorder(output, 0))),
         store,
         ProgressBoard(1, 3, {}),
         SilentDisplay(),
         stop,
-        state=RLState(0, 0, 0),
+        state=TrainingState(0, 0, 0),
         every_steps=every_steps,
-        save=lambda staged: learner.save(staged / "learner"),
+        save=lambda staged: policy.save(staged, role_directory(staged, "Policy")),
         run_state=lambda state: RunState(
-            data_cursor=state.position,
+            data_cursor=state.data_cursor,
             policy_version=state.policy_version,
             seed=1,
             spec_hash="",
@@ -161,12 +165,13 @@ def build_stage(output: Path, every_steps: int, stack: ExitStack) -> Stage:
         ),
     )
     journal.trust_weights()
-    plan = RLPlan(
-        settings=resolve_rl(RLSpec(algorithm="GRPO", group_size=2, rollout_batch_size=2)),
+    settings = StepSettings(
+        rl=resolve_rl(RLSpec(algorithm="GRPO", group_size=2, rollout_batch_size=2)),
         total_steps=3,
         seed=1,
         max_tokens=2,
         train_batch_size=4,
+        num_data_shards=1,
         limits=BatchLimits(max_tokens=64),
         gap_dtype="Float32",
     )
@@ -174,11 +179,11 @@ def build_stage(output: Path, every_steps: int, stack: ExitStack) -> Stage:
         stream=stream,
         rollouts=rollouts,
         rewards=rewards,
-        learners=learners,
-        references=None,
-        weight_sync=WeightSync(learners, rollouts, fakes.collect, 1.0),
+        policy=policy,
+        reference=None,
+        weight_sync=WeightSync(policy, rollouts, fakes.collect, 1.0),
         turns=turns,
         queries=lambda found: ["text"] * len(found),
         check_stop=stop.check,
     )
-    return Stage(plan, workers, journal, stop, learner, engine, rewards, store, diary)
+    return Stage(settings, workers, journal, stop, learner, engine, rewards, store, diary)

@@ -8,7 +8,7 @@ import fakes
 import pytest
 
 from openrlhf_core.recipes.rl.guard import ScoreGuard
-from openrlhf_core.recipes.rl.step import train, train_step
+from openrlhf_core.recipes.rl.step import train_step
 from openrlhf_core.spec.exit_codes import ConfigurationError, RetryableError, StopRequested
 
 
@@ -18,9 +18,9 @@ def read_rows(output: Path) -> list[dict[str, float]]:
 
 
 def test_a_step_works_in_the_order_of_the_hybrid_engine(stage) -> None:
-    stage.workers.turns.begin("train")
+    stage.workers.turns.begin("Policy")
     stage.diary.clear()
-    train_step(stage.plan, stage.workers, stage.journal, ScoreGuard())
+    stage.train(1)
     assert stage.diary == [
         "learner sleeps",
         "engine wakes",
@@ -35,14 +35,14 @@ def test_a_step_works_in_the_order_of_the_hybrid_engine(stage) -> None:
 
 
 def test_every_step_moves_step_position_and_version(stage) -> None:
-    train(stage.plan, stage.workers, stage.journal)
+    stage.train()
     state = stage.journal.state
-    assert (state.step, state.position, state.policy_version) == (3, 6, 3)
+    assert (state.step, state.data_cursor, state.policy_version) == (3, 6, 3)
     assert stage.engine.version == 3
 
 
 def test_rows_hold_what_people_watch(stage, tmp_path: Path) -> None:
-    train(stage.plan, stage.workers, stage.journal)
+    stage.train()
     rows = read_rows(tmp_path)
     assert len(rows) == 3
     for row in rows:
@@ -53,16 +53,16 @@ def test_rows_hold_what_people_watch(stage, tmp_path: Path) -> None:
 
 
 def test_a_repeated_run_asks_for_the_same_completions(stage, make_stage, tmp_path: Path) -> None:
-    train(stage.plan, stage.workers, stage.journal)
+    stage.train()
     again = make_stage(tmp_path / "again")
-    train(again.plan, again.workers, again.journal)
+    again.train()
     seeds = [request.seed for request in stage.engine.requests]
     assert seeds == [request.seed for request in again.engine.requests]
     assert len(set(seeds)) == len(seeds) == 12
 
 
 def test_one_update_a_rollout_needs_no_forward_pass_before(stage) -> None:
-    train_step(stage.plan, stage.workers, stage.journal, ScoreGuard())
+    stage.train(1)
     assert "learner reads log-probs" not in stage.diary
     assert all(
         sample.old_logprobs is None
@@ -73,15 +73,15 @@ def test_one_update_a_rollout_needs_no_forward_pass_before(stage) -> None:
 
 
 def test_two_updates_a_rollout_learn_against_the_log_probs_before_both(stage) -> None:
-    two = stage.with_plan(train_batch_size=2)
-    train_step(two.plan, two.workers, two.journal, ScoreGuard())
+    two = stage.with_settings(train_batch_size=2)
+    two.train(1)
     assert stage.diary.count("learner reads log-probs") == 1
     assert stage.diary.count("learner updates") == 2
 
 
 def test_a_failed_reward_call_masks_its_samples(stage, tmp_path: Path) -> None:
     stage.rewards.fails = lambda rollout: rollout.group_id == 0
-    train_step(stage.plan, stage.workers, stage.journal, ScoreGuard())
+    stage.train(1)
     assert read_rows(tmp_path)[0]["reward/failed_ratio"] == 0.5
     trained = [s for mb in stage.learner.updates[0].micro_batches for s in mb]
     assert len(trained) == 2
@@ -91,7 +91,7 @@ def test_a_failed_reward_call_masks_its_samples(stage, tmp_path: Path) -> None:
 def test_a_step_without_any_score_learns_nothing_and_three_end_the_run(stage) -> None:
     stage.rewards.fails = lambda rollout: True
     with pytest.raises(ConfigurationError, match="a fake failure"):
-        train(stage.plan, stage.workers, stage.journal)
+        stage.train()
     assert stage.learner.updates == []
     assert stage.journal.state.step == 2
 
@@ -99,36 +99,36 @@ def test_a_step_without_any_score_learns_nothing_and_three_end_the_run(stage) ->
 def test_stale_engine_weights_end_the_run_before_the_step_counts(stage) -> None:
     stage.learner.gap = 0.4
     with pytest.raises(RetryableError, match="logprob_gap"):
-        train(stage.plan, stage.workers, stage.journal)
+        stage.train()
     assert stage.journal.state.step == 0
 
 
 def test_sampling_that_changes_log_probs_is_not_held_to_the_gap(stage) -> None:
     stage.learner.gap = 0.4
-    free = stage.with_plan(gap_dtype=None)
-    train(free.plan, free.workers, free.journal)
+    free = stage.with_settings(gap_dtype=None)
+    free.train()
     assert free.journal.state.step == 3
 
 
 def test_a_stop_is_seen_before_the_next_step(stage) -> None:
-    train_step(stage.plan, stage.workers, stage.journal, ScoreGuard())
+    stage.train(1)
     stage.stop.request("test")
     with pytest.raises(StopRequested):
-        train(stage.plan, stage.workers, stage.journal)
+        stage.train()
     assert stage.journal.state.step == 1
     assert stage.journal.can_commit
 
 
 def test_kl_in_the_loss_reaches_the_samples_and_in_the_reward_does_not(stage) -> None:
-    class FakeReferences:
-        def logprobs(self, sequences):
+    class FakeReference:
+        def score(self, sequences):
             return [fakes.fake_logprobs(ids) for ids in sequences]
 
     for placement, in_samples in (("Loss", True), ("Reward", False)):
-        settings = stage.plan.settings
-        kl = replace(settings.kl, coefficient=0.1, placement=placement)
-        plan = replace(stage.plan, settings=replace(settings, kl=kl))
-        workers = replace(stage.workers, references=FakeReferences())
-        train_step(plan, workers, stage.journal, ScoreGuard())
+        rl = stage.settings.rl
+        kl = replace(rl.kl, coefficient=0.1, placement=placement)
+        settings = replace(stage.settings, rl=replace(rl, kl=kl))
+        workers = replace(stage.workers, reference=FakeReference())
+        train_step(settings, workers, stage.journal, ScoreGuard())
         samples = [s for mb in stage.learner.updates[-1].micro_batches for s in mb]
         assert all((s.ref_logprobs is not None) == in_samples for s in samples)

@@ -1,12 +1,14 @@
 """What a learner's process starts from: configuration, environment, device, random state."""
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from openrlhf_core.engines.deepspeed.config import deepspeed_config
+from openrlhf_core.engines.deepspeed.learner import files_of_rank
 from openrlhf_core.engines.deepspeed.random_state import (
     load_random_state,
     save_random_state,
@@ -79,3 +81,22 @@ def test_equal_seeds_draw_equal_numbers():
     first = draw()
     seed_everything(2**31 - 1)
     assert draw() == first
+
+
+def test_every_file_of_a_checkpoint_has_one_writer(tmp_path: Path) -> None:
+    names = [
+        "deepspeed/mp_rank_00_model_states.pt",
+        "deepspeed/bf16_zero_pp_rank_0_mp_rank_00_optim_states.pt",
+        "deepspeed/bf16_zero_pp_rank_1_mp_rank_00_optim_states.pt",
+        "deepspeed/zero_pp_rank_12_mp_rank_00_model_states.pt",
+        "learner.json",
+        "random-0.pt",
+        "random-1.pt",
+    ]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    by_rank = [files_of_rank(tmp_path, rank) for rank in range(13)]
+    assert sorted(str(path) for files in by_rank for path in files) == sorted(names)
+    assert [str(path) for path in by_rank[1]] == [names[2], "random-1.pt"]
+    assert [str(path) for path in by_rank[12]] == [names[3]]

@@ -30,8 +30,8 @@ def make_token_ids(*lengths):
 def test_logprobs_do_not_depend_on_the_micro_batches(make_model_directory, packing):
     reference = make_reference(make_model_directory(), packing)
     ids = make_token_ids(7, 3, 5)
-    together = reference.logprobs([ids])[0]
-    apart = [one[0] for one in reference.logprobs([[one] for one in ids])]
+    together = reference.score([ids])[0]
+    apart = [one[0] for one in reference.score([[one] for one in ids])]
     for first, second, tokens in zip(together, apart, ids, strict=True):
         assert first.shape == tokens.shape
         assert first[0] == 0.0
@@ -39,13 +39,13 @@ def test_logprobs_do_not_depend_on_the_micro_batches(make_model_directory, packi
 
 
 def test_shapes_are_kept_and_empty_micro_batches_stay_empty(make_model_directory):
-    logprobs = make_reference(make_model_directory()).logprobs([make_token_ids(2), [], []])
+    logprobs = make_reference(make_model_directory()).score([make_token_ids(2), [], []])
     assert [len(micro_batch) for micro_batch in logprobs] == [1, 0, 0]
 
 
 def test_temperature_divides_the_logits(make_model_directory):
     ids = [make_token_ids(6)]
-    warm = make_reference(make_model_directory(), temperature=2.0).logprobs(ids)[0][0]
+    warm = make_reference(make_model_directory(), temperature=2.0).score(ids)[0][0]
     plain = AutoModelForCausalLM.from_pretrained(make_model_directory())
     tokens = torch.from_numpy(ids[0][0]).long()
     with torch.no_grad():
@@ -55,10 +55,10 @@ def test_temperature_divides_the_logits(make_model_directory):
 
 def test_logprobs_after_waking_are_the_same_bit_for_bit(make_model_directory):
     reference = make_reference(make_model_directory())
-    before = reference.logprobs([make_token_ids(5)])[0][0]
+    before = reference.score([make_token_ids(5)])[0][0]
     reference.sleep()
     reference.wake()
-    np.testing.assert_array_equal(reference.logprobs([make_token_ids(5)])[0][0], before)
+    np.testing.assert_array_equal(reference.score([make_token_ids(5)])[0][0], before)
 
 
 @pytest.mark.parametrize("tied", [True, False])

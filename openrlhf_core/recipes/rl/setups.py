@@ -1,0 +1,120 @@
+"""What learners, reference and engines of recipe RL are made with."""
+
+from pathlib import Path
+
+from openrlhf_core.engines.learner_settings import (
+    Hardware,
+    ModelSettings,
+    PolicyObjective,
+    TrainingSettings,
+)
+from openrlhf_core.engines.weight_sync.backend import SyncBackend, choose_backend
+from openrlhf_core.orchestration.learners import LearnerSetup
+from openrlhf_core.orchestration.rollouts import RolloutSetup
+from openrlhf_core.orchestration.scoring import ScorerSetup
+from openrlhf_core.recipes.crew import Setups
+from openrlhf_core.recipes.recipe import RunInputs
+from openrlhf_core.recipes.rl.step import StepSettings
+from openrlhf_core.spec.planning.plan import PlannedEngine
+
+
+def make_setups(
+    inputs: RunInputs, settings: StepSettings, pad_id: int, longest_prompt: int
+) -> Setups:
+    """Returns the setups of every role of the plan."""
+    roles = {needed.role for needed in inputs.resolved.roles}
+    return Setups(
+        learners={"Policy": policy_setup(inputs, settings, pad_id)},
+        scorers={"Reference": reference_setup(inputs, pad_id)} if "Reference" in roles else {},
+        engines=[
+            rollout_setup(inputs, engine, longest_prompt + settings.max_tokens)
+            for engine in inputs.resolved.plan.engines
+        ],
+    )
+
+
+def model_settings(inputs: RunInputs, pad_id: int) -> ModelSettings:
+    """Returns how the policy is held by learners; the directory is each node's own to find."""
+    training = inputs.config.training
+    policy = training.model.policy
+    return ModelSettings(
+        directory=Path(),
+        dtype=inputs.resolved.learners["Policy"].dtype,
+        temperature=training.rollout.sampling.temperature,
+        pad_id=pad_id,
+        packing=training.data.packing,
+        attention=policy.attention,
+        trust_remote_code=policy.trust_remote_code,
+    )
+
+
+def policy_setup(inputs: RunInputs, settings: StepSettings, pad_id: int) -> LearnerSetup:
+    """Returns what every rank of the policy's learner is made with."""
+    training, learner = inputs.config.training, inputs.resolved.learners["Policy"]
+    return LearnerSetup(
+        locator=inputs.locator,
+        source=training.model.policy.source,
+        model=model_settings(inputs, pad_id),
+        training=TrainingSettings(
+            optimizer=training.optimizer,
+            total_steps=num_optimizer_steps(settings),
+            zero_stage=learner.zero_stage,
+            gradient_checkpointing=learner.gradient_checkpointing,
+            seed=training.seed,
+        ),
+        objective=PolicyObjective(
+            policy_loss=settings.rl.policy_loss,
+            kl=settings.rl.kl,
+            entropy_coefficient=settings.rl.entropy_coefficient,
+            max_completion_tokens=settings.max_tokens,
+        ),
+        hardware=hardware(inputs),
+        sync_backend=sync_backend(inputs),
+    )
+
+
+def num_optimizer_steps(settings: StepSettings) -> int:
+    """Returns the optimizer steps of the whole run, for the learning rate's schedule."""
+    per_epoch = -(-settings.rl.num_samples // settings.train_batch_size)
+    return settings.total_steps * per_epoch * settings.rl.epochs_per_rollout
+
+
+def rollout_setup(
+    inputs: RunInputs, engine: PlannedEngine, max_sequence_length: int
+) -> RolloutSetup:
+    """Returns what an engine is made with."""
+    training, groups = inputs.config.training, inputs.resolved.plan.groups
+    return RolloutSetup(
+        locator=inputs.locator,
+        source=training.model.policy.source,
+        spec=training.rollout,
+        max_sequence_length=max_sequence_length,
+        dtype=training.rollout.dtype or training.learner.dtype,
+        seed=training.seed,
+        device_kind=inputs.config.device.kind,
+        sync_backend=sync_backend(inputs),
+        can_sleep=any(group.takes_turns and group.name == engine.group for group in groups),
+        trust_remote_code=training.model.policy.trust_remote_code,
+    )
+
+
+def reference_setup(inputs: RunInputs, pad_id: int) -> ScorerSetup:
+    """Returns what every reference rank is made with: the policy's model unless one is named."""
+    models = inputs.config.training.model
+    named = None if models.reference is None else models.reference.source
+    return ScorerSetup(
+        locator=inputs.locator,
+        source=named or models.policy.source,
+        model=model_settings(inputs, pad_id),
+        hardware=hardware(inputs),
+    )
+
+
+def hardware(inputs: RunInputs) -> Hardware:
+    return Hardware(inputs.config.device.kind, inputs.config.threads_per_process)
+
+
+def sync_backend(inputs: RunInputs) -> SyncBackend:
+    """Returns the transport of the weights."""
+    wanted = inputs.config.training.weight_sync.backend
+    return choose_backend(wanted, inputs.config.device.kind, inputs.resolved.plan.sharing)
