@@ -22,14 +22,12 @@ class Reason(StrEnum):
     SOURCE_NOT_REACHABLE = "SourceNotReachable"
     CLAIM_NOT_FOUND = "ClaimNotFound"
     CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound"
-    SECRET_NOT_FOUND = "SecretNotFound"
     PLAN_DOES_NOT_FIT = "PlanDoesNotFit"
     POD_REJECTED = "PodRejected"
     KUBERAY_NOT_INSTALLED = "KubeRayNotInstalled"
     API_DENIED = "ApiDenied"
 
     NOT_QUEUED = "NotQueued"
-    ADMITTED = "Admitted"
     WAITING_FOR_QUOTA = "WaitingForQuota"
 
     NO_ATTEMPT = "NoAttempt"
@@ -73,7 +71,6 @@ class Reason(StrEnum):
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     STARTUP_TIMEOUT = "StartupTimeout"
     STALLED = "Stalled"
-    DELETED = "Deleted"
 
 
 def with_condition(

@@ -23,8 +23,8 @@ from rlhf_operator.desired.config_map import config_map, is_owned_by, run_config
 from rlhf_operator.desired.network_policy import network_policy
 from rlhf_operator.desired.ray_cluster import ray_cluster, workers_to_zero
 from rlhf_operator.desired.storage import output_claim
-from rlhf_operator.gather import Look
 from rlhf_operator.heads import head_of
+from rlhf_operator.observe import Observer
 from rlhf_operator.state import step as acts
 from rlhf_operator.state.situation import Situation
 
@@ -39,11 +39,11 @@ class Performer:
     """Performs the acts of one pass over one job."""
 
     def __init__(
-        self, context: Context, key: JobKey, raw: Object, look: Look, situation: Situation
+        self, context: Context, key: JobKey, raw: Object, observer: Observer, situation: Situation
     ) -> None:
         self._context = context
         self._key = key
-        self._look = look
+        self._observer = observer
         self._situation = situation
         self.job = raw
         """The job object; newer after an act that changed it."""
@@ -71,12 +71,12 @@ class Performer:
     async def prepare_children(self, act: acts.PrepareChildren) -> None:
         """Snapshot and claim are made once; the policy is brought back when it was removed."""
         blueprint = self._blueprint()
-        assert self._look.runtime is not None
+        assert self._observer.runtime is not None
         job, output = blueprint.job, blueprint.output
         kind = blueprint.runtime.device.kind
         training = self._situation.job.spec.training
         config = run_config(job, training, output, kind, blueprint.grace_seconds)
-        snapshot = config_map(job, config, self._look.runtime)
+        snapshot = config_map(job, config, self._observer.runtime)
         await self._create(CONFIG_MAPS, snapshot, is_ours=True)
         if output.size is not None:
             claim = output_claim(job.name, job.uid, job.namespace, output)
@@ -99,8 +99,8 @@ class Performer:
         self._context.memo.tokens.pop(act.uid, None)
 
     async def delete_workers(self, act: acts.DeleteWorkers) -> None:
-        assert self._look.cluster is not None
-        operations = workers_to_zero(self._look.cluster)
+        assert self._observer.cluster is not None
+        operations = workers_to_zero(self._observer.cluster)
         namespace = self._key.namespace
         patched = await self._context.kubernetes.json_patch(
             RAY_CLUSTERS, namespace, act.name, operations
@@ -108,21 +108,21 @@ class Performer:
         self._context.cache.put_child("rayclusters", patched)
 
     async def submit_driver(self, act: acts.SubmitDriver) -> None:
-        assert self._look.cluster is not None
-        head = await head_of(self._context, self._look.cluster)
+        assert self._observer.cluster is not None
+        head = await head_of(self._context, self._observer.cluster)
         entrypoint = ENTRYPOINT.format(path=names.RUN_CONFIG_PATH, attempt=act.attempt)
         grace = int(self._situation.grace)
         await ray.submit(self._context.http, head, act.submission_id, entrypoint, grace)
 
     async def stop_driver(self, act: acts.StopDriver) -> None:
-        assert self._look.cluster is not None
-        head = await head_of(self._context, self._look.cluster)
+        assert self._observer.cluster is not None
+        head = await head_of(self._context, self._observer.cluster)
         await ray.stop(self._context.http, head, act.submission_id)
 
     def _blueprint(self) -> Blueprint:
-        if self._look.blueprint is None:
+        if self._observer.blueprint is None:
             raise ActFailed("the job is not resolved")
-        return self._look.blueprint
+        return self._observer.blueprint
 
     async def _set_finalizers(self, finalizers: list[str]) -> None:
         metadata = self.job["metadata"]

@@ -15,14 +15,14 @@ from rlhf_operator.clients.kubernetes import JOBS, Object
 from rlhf_operator.conditions import Reason
 from rlhf_operator.context import Context
 from rlhf_operator.findings import Finding
-from rlhf_operator.gather import Look
+from rlhf_operator.observe import Observer
 from rlhf_operator.perform import ActFailed, Performer
 from rlhf_operator.preflight import rule_findings
 from rlhf_operator.state.decide import Decision, decide
+from rlhf_operator.state.policies.validation import unreadable_status
 from rlhf_operator.state.situation import Situation
 from rlhf_operator.state.step import RemoveFinalizer
 from rlhf_operator.state.times import to_text
-from rlhf_operator.state.unreadable import decide_unreadable
 from rlhf_operator.status_write import write_status
 from rlhf_operator.workqueue import Gone
 
@@ -67,10 +67,10 @@ class Reconciler:
             broken = ()
         if job is None or broken:
             return await self._pass_unreadable(key, raw, status, broken, now)
-        look = Look(self._context, key, job, status)
+        observer = Observer(self._context, key, job, status)
         limits = self._context.settings.limits
         try:
-            observed = await look.observe()
+            observed = await observer.observe()
         except Denied as error:
             if status.attempt is not None or "deletionTimestamp" in raw["metadata"]:
                 raise
@@ -80,13 +80,13 @@ class Reconciler:
         decision = decide(situation)
         if decision.acts and await self._is_outdated(key, raw):
             return 0.0
-        return await self._carry_out(key, raw, look, situation, decision)
+        return await self._carry_out(key, raw, observer, situation, decision)
 
     async def _carry_out(
-        self, key: JobKey, raw: Object, look: Look, situation: Situation, decision: Decision
+        self, key: JobKey, raw: Object, observer: Observer, situation: Situation, decision: Decision
     ) -> float | None:
         """Performs the acts in order, up to the first that fails, then writes the status."""
-        performer = Performer(self._context, key, raw, look, situation)
+        performer = Performer(self._context, key, raw, observer, situation)
         status, delay = decision.status, decision.requeue_seconds
         for act in decision.acts:
             try:
@@ -112,7 +112,7 @@ class Reconciler:
         if "deletionTimestamp" in raw["metadata"]:
             await self._release(key, raw)
             return None
-        new = decide_unreadable(status, findings, raw["metadata"].get("generation"), now)
+        new = unreadable_status(status, findings, raw["metadata"].get("generation"), now)
         return await self._write(key, raw, new, now, None)
 
     async def _release(self, key: JobKey, raw: Object) -> None:

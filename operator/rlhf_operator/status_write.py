@@ -9,7 +9,7 @@ from rlhf_operator.announce import announce
 from rlhf_operator.cache import JobKey
 from rlhf_operator.clients.kubernetes import JOBS, Object
 from rlhf_operator.context import Context
-from rlhf_operator.state.build_status import is_transition
+from rlhf_operator.state.status.build import is_transition
 
 logger = logging.getLogger(__name__)
 

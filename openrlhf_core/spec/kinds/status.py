@@ -39,13 +39,17 @@ Texts = Annotated[dict[ShortText, ShortText], Field(max_length=32)]
 
 
 class StatusModel(SpecModel):
-    """A piece of a status: fields that another version wrote are passed over when read."""
+    """A piece of a status: fields that another version wrote are ignored when read."""
 
     @classmethod
     def from_manifest(cls, data: Mapping[str, Any]) -> Self:
         """The status that plain data says. Raises pydantic.ValidationError on wrong values."""
         text = json.dumps(without_nulls(data))
         return cls.model_validate_json(text, by_alias=True, by_name=False, extra="ignore")
+
+    def changed(self, **fields: Any) -> Self:
+        """A validated copy with other values of some fields. Raises pydantic.ValidationError."""
+        return type(self)(**{**dict(self), **fields})
 
 
 class Condition(StatusModel):
@@ -141,7 +145,6 @@ class CheckpointsStatus(StatusModel):
     """The committed checkpoints."""
 
     latest: CheckpointStatus | None = Field(None, description="The newest.")
-    best: CheckpointStatus | None = Field(None, description="The best by its metric.")
     count: NonNegativeInt = Field(0, description="How many are on the volume.")
 
 

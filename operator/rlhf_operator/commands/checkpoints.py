@@ -9,13 +9,13 @@ from rlhf_operator.commands.job_view import JobView
 
 
 def print_checkpoints(cluster: Cluster, console: Console, name: str) -> None:
-    """A line for the newest and the best checkpoint, then how many there are and on which claim."""
+    """The newest checkpoint, then how many there are and on which claim."""
     job = JobView.of(cluster.job(name))
     listed = job.status.checkpoints
     if listed is None or listed.latest is None:
         console.print(f"{name} has committed no checkpoint yet")
         return
-    console.print(checkpoint_table(listed.latest, listed.best))
+    console.print(checkpoint_table(listed.latest))
     console.print(f"{listed.count} on the volume", highlight=False)
     output = job.status.output
     if output is not None:
@@ -28,12 +28,10 @@ def print_checkpoints(cluster: Cluster, console: Console, name: str) -> None:
         )
 
 
-def checkpoint_table(latest: CheckpointStatus, best: CheckpointStatus | None) -> Table:
-    """Step, time and path; the best only where it is another than the newest."""
+def checkpoint_table(latest: CheckpointStatus) -> Table:
+    """Step, time and path of the newest checkpoint."""
     table = Table(box=None, header_style="", pad_edge=False)
     for column in ("", "STEP", "TIME", "PATH"):
         table.add_column(column, no_wrap=True)
     table.add_row("newest", str(latest.step), latest.time, latest.path)
-    if best is not None and best.step != latest.step:
-        table.add_row("best", str(best.step), best.time, best.path)
     return table

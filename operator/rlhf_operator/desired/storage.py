@@ -1,7 +1,8 @@
 """Volumes: output, cache, shared memory, the configuration, and what sources name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import Any
 
 from openrlhf_core.spec.kinds.quantity import Quantity
 from openrlhf_core.spec.kinds.sources import Source
@@ -9,6 +10,8 @@ from openrlhf_core.spec.kinds.storage import CacheStorageSpec, OutputStorageSpec
 from rlhf_operator import names
 from rlhf_operator.desired.ray_types import Object
 from rlhf_operator.desired.resources import format_quantity
+
+MANY_NODES = frozenset({"ReadWriteMany"})
 
 Mounted = tuple[Object, Object]
 """A volume of the pod and the mount of its container."""
@@ -45,6 +48,16 @@ def claim_of(job_name: str, output: OutputStorageSpec) -> str:
 def sub_path_of(job_name: str, job_uid: str, output: OutputStorageSpec) -> str:
     """The job's directory in its output claim."""
     return output.sub_path or names.output_sub_path(job_name, job_uid)
+
+
+def is_shared(output: OutputStorageSpec | None, claim: Mapping[str, Any] | None) -> bool:
+    """Whether pods on many nodes may mount the output: by the claim that is there, else by the
+    access mode that is asked for."""
+    if claim is not None:
+        modes = claim.get("spec", {}).get("accessModes", [])
+        return any(mode in MANY_NODES for mode in modes)
+    wanted = output.access_mode if output is not None else None
+    return (wanted or "ReadWriteMany") in MANY_NODES
 
 
 def pod_volumes(

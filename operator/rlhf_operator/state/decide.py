@@ -1,28 +1,27 @@
-"""What to do about a job: the first policy that has something to say, and the status it makes.
+"""What to do about a job: the answer of the first policy that has one, and the status it makes.
 
 Pure: the same situation gives the same decision, so a pass may be repeated after a crash at any
-point. An attempt, its stop and its end are written down before anything is done about them; every
-act may be performed twice.
+point. An attempt, its stop and its end are recorded in the status before anything is done about
+them; every act may be performed twice.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from openrlhf_core.spec.kinds.status import RLHFJobStatus
-from rlhf_operator.state.build_status import build_status
-from rlhf_operator.state.cleanup import clean_up
-from rlhf_operator.state.conclude import conclude
-from rlhf_operator.state.deadline import seconds_left
-from rlhf_operator.state.deletion import let_go
-from rlhf_operator.state.launch import launch
-from rlhf_operator.state.outcome import outcome_of
-from rlhf_operator.state.retry import begin_first, begin_next
+from rlhf_operator.state.policies.attempt_end import conclude
+from rlhf_operator.state.policies.cleanup import clean_up, expire
+from rlhf_operator.state.policies.deadline import seconds_left
+from rlhf_operator.state.policies.deletion import delete
+from rlhf_operator.state.policies.launch import launch
+from rlhf_operator.state.policies.next_attempt import begin_first, begin_next
+from rlhf_operator.state.policies.retry import outcome_of
+from rlhf_operator.state.policies.stopping import carry_on_stopping, request_stop
+from rlhf_operator.state.policies.suspend import stay_suspended
+from rlhf_operator.state.policies.validation import reject
 from rlhf_operator.state.situation import Situation
-from rlhf_operator.state.step import Act, Activity, Step
-from rlhf_operator.state.stopping import carry_on_stopping, request_stop
-from rlhf_operator.state.suspend import stay_suspended
-from rlhf_operator.state.ttl import expire
-from rlhf_operator.state.validation import reject
+from rlhf_operator.state.status.build import build_status
+from rlhf_operator.state.step import Act, Activity, StatusChanges, Step
 
 
 @dataclass(frozen=True)
@@ -43,17 +42,17 @@ def end_if_over(situation: Situation) -> Step | None:
 
 
 POLICIES: tuple[Callable[[Situation], Step | None], ...] = (
-    let_go,  # the job is being deleted
+    delete,  # the job is being deleted
     clean_up,  # it is finished and holds pods
-    expire,  # it is finished
-    reject,  # it can not run
-    stay_suspended,  # it should not run
-    begin_first,  # it never ran
+    expire,  # it is finished and holds nothing
+    reject,  # it is not valid
+    stay_suspended,  # it is suspended and has no live attempt
+    begin_first,  # it has no attempt yet
     begin_next,  # its last attempt ended
     carry_on_stopping,  # its attempt was asked to stop
     end_if_over,  # its attempt ended by itself
     request_stop,  # its attempt must stop
-    launch,  # its attempt goes on
+    launch,  # its attempt is live
 )
 
 
@@ -70,11 +69,11 @@ def decide(situation: Situation) -> Decision:
 
 def without_changes(step: Step, failure: str) -> Step:
     """The step as far as it went when an act failed."""
-    return replace(step, changes={}, verdict=None, failure=failure)
+    return replace(step, changes=StatusChanges(), verdict=None, failure=failure)
 
 
 def _bounded(situation: Situation, step: Step) -> float | None:
-    """Not later than the active deadline of a job that holds pods."""
+    """When to look again: for a job that holds pods, not later than its active deadline."""
     left = seconds_left(situation)
     if left is None or step.requeue_seconds is None or step.activity is Activity.FINISHED:
         return step.requeue_seconds

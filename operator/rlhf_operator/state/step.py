@@ -1,9 +1,15 @@
 """What a policy answers: acts to perform, changes of the status, and when to look again."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Literal
 
+from openrlhf_core.spec.kinds.status import (
+    AttemptStatus,
+    FailureStatus,
+    RayClusterStatus,
+    RLHFJobStatus,
+)
 from rlhf_operator.conditions import Reason
 
 
@@ -29,7 +35,7 @@ class PrepareChildren:
 
 @dataclass(frozen=True)
 class RemovePolicy:
-    """The network policy is gone: no pods are left that it could guard."""
+    """The network policy is gone; no pods are left that it applies to."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class CreateCluster:
 
 @dataclass(frozen=True)
 class DeleteCluster:
-    """The very RayCluster of this name and uid is being deleted."""
+    """The RayCluster of this name and uid is being deleted."""
 
     name: str
     uid: str
@@ -87,7 +93,7 @@ Act = (
 
 
 class Activity(StrEnum):
-    """What the job is about, after this step; conditions are worded from it."""
+    """What the job does after this step; the conditions follow from it."""
 
     REJECTED = "Rejected"
     SUSPENDED = "Suspended"
@@ -109,12 +115,33 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class StatusChanges:
+    """Fields of the status that a step sets; None leaves a field as it is."""
+
+    attempt: AttemptStatus | None = None
+    ray_cluster: RayClusterStatus | None = None
+    start_time: str | None = None
+    completion_time: str | None = None
+    active_seconds: int | None = None
+    restarts: int | None = None
+    preemptions: int | None = None
+    failures: tuple[FailureStatus, ...] | None = None
+
+    def applied_to(self, status: RLHFJobStatus) -> RLHFJobStatus:
+        """The status with these changes."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return status.changed(
+            **{name: value for name, value in values.items() if value is not None}
+        )
+
+
+@dataclass(frozen=True)
 class Step:
-    """One policy's answer. `changes` are fields of RLHFJobStatus, written after the acts."""
+    """One policy's answer. The changes are written after the acts were performed."""
 
     activity: Activity
     acts: tuple[Act, ...] = ()
-    changes: dict[str, Any] = field(default_factory=dict)
+    changes: StatusChanges = StatusChanges()
     verdict: Verdict | None = None
     note: str = ""
     """Why the activity is what it is, for people; kept while the activity lasts."""

@@ -1,8 +1,10 @@
 """Conditions and the phase derived from them."""
 
+from pathlib import Path
 from typing import Any
 
-from rlhf_operator.conditions import find, phase_of, with_condition
+from rlhf_operator import conditions
+from rlhf_operator.conditions import Reason, find, phase_of, with_condition
 
 
 def test_a_transition_time_moves_only_when_the_status_does(build: Any) -> None:
@@ -15,11 +17,11 @@ def test_a_transition_time_moves_only_when_the_status_does(build: Any) -> None:
 
 
 def test_conditions_stand_in_one_order(build: Any) -> None:
-    conditions = with_condition(
+    listed = with_condition(
         (build.condition("Failed", "False"),), build.condition("Validated", "True")
     )
-    assert [condition.type for condition in conditions] == ["Validated", "Failed"]
-    assert find(conditions, "Queued") is None
+    assert [condition.type for condition in listed] == ["Validated", "Failed"]
+    assert find(listed, "Queued") is None
 
 
 def test_the_phase_says_the_strongest_condition(build: Any) -> None:
@@ -41,3 +43,10 @@ def test_the_phase_of_a_job_on_its_way_is_why_it_does_not_run(build: Any) -> Non
     ):
         assert phase_of([build.condition("Running", "False", reason)]) == phase
     assert phase_of([build.condition("Running", "Unknown", "ClusterUnreachable")]) == "Running"
+
+
+def test_every_reason_is_given_somewhere() -> None:
+    folder = Path(conditions.__file__).parent
+    code = "\n".join(path.read_text() for path in folder.rglob("*.py"))
+    unused = [reason.name for reason in Reason if f"Reason.{reason.name}" not in code]
+    assert unused == []

@@ -125,11 +125,9 @@ def test_a_number_is_short_and_other_text_stays() -> None:
     assert short_number("NaN?") == "NaN?"
 
 
-def test_the_best_checkpoint_is_named_when_it_is_another() -> None:
+def test_the_newest_checkpoint_is_listed() -> None:
     newest = CheckpointStatus(step=20, path="checkpoints/b", time="2026-01-01T12:00:00Z")
-    best = CheckpointStatus(step=10, path="checkpoints/a", time="2026-01-01T11:00:00Z")
-    assert "best" in text_of(checkpoint_table(newest, best))
-    assert "best" not in text_of(checkpoint_table(newest, newest))
+    assert "20    2026-01-01T12:00:00Z  checkpoints/b" in text_of(checkpoint_table(newest))
 
 
 def test_an_object_prints_without_the_servers_bookkeeping(running: dict[str, Any]) -> None:

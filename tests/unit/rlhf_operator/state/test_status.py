@@ -2,12 +2,16 @@
 
 from typing import Any
 
+import pytest
+from pydantic import ValidationError
+
 from openrlhf_core.spec.progress import CheckpointRecord
 from rlhf_operator.conditions import Reason
 from rlhf_operator.findings import Finding
-from rlhf_operator.state.build_status import is_transition
 from rlhf_operator.state.decide import decide
 from rlhf_operator.state.observed import Trouble
+from rlhf_operator.state.status.build import is_transition
+from rlhf_operator.state.step import StatusChanges
 
 
 def condition_of(status: Any, name: str) -> Any:
@@ -98,6 +102,16 @@ def test_first_progress_phases_and_checkpoints_are_transitions(build: Any) -> No
     assert is_transition(quiet, decide(build.scene()).status)
     lost = decide(build.scene(driver=None, silence="timeout", progress=None)).status
     assert is_transition(quiet, lost)
+
+
+def test_a_step_can_not_write_a_status_that_breaks_its_rules(build: Any) -> None:
+    status = build.scene().status
+    with pytest.raises(ValidationError):
+        StatusChanges(restarts=-1).applied_to(status)
+    with pytest.raises(ValidationError):
+        status.changed(restart=1)
+    assert StatusChanges(restarts=2).applied_to(status).restarts == 2
+    assert StatusChanges().applied_to(status) == status
 
 
 def test_a_failed_act_keeps_what_was_written_before(build: Any) -> None:

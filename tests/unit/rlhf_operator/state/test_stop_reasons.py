@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from rlhf_operator.state.contact import why_out_of_touch
-from rlhf_operator.state.deadline import seconds_left, why_out_of_time
 from rlhf_operator.state.observed import Trouble
-from rlhf_operator.state.stall import last_sign, why_stalled
-from rlhf_operator.state.startup import why_not_started
-from rlhf_operator.state.suspend import why_to_suspend
+from rlhf_operator.state.policies.deadline import seconds_left, why_out_of_time
+from rlhf_operator.state.policies.stall import last_sign, why_out_of_touch, why_stalled
+from rlhf_operator.state.policies.startup import why_not_started
+from rlhf_operator.state.policies.suspend import why_to_suspend
 
 
 def starting(build: Any, timeout: int = 50, **changes: Any) -> Any:

@@ -1,6 +1,9 @@
-"""Policy: what a live attempt that nothing is wrong with needs next.
+"""What a live attempt needs next.
 
-No cluster: make it. Queued or not ready: wait. Ready: submit the driver, once. Then: watch.
+1. No cluster: prepare the children, then create the RayCluster.
+2. The cluster is queued, or not all pods are ready: wait.
+3. All pods are ready: submit the driver, once.
+4. The driver was submitted: watch it.
 """
 
 from rlhf_operator import names
@@ -12,13 +15,14 @@ from rlhf_operator.state.step import (
     DeleteCluster,
     EnsureFinalizer,
     PrepareChildren,
+    StatusChanges,
     Step,
     SubmitDriver,
 )
 
 CHECK_SECONDS = 2
 LEAVING_SECONDS = 1.0
-"""Between looks while a pod is being taken away: a head that goes takes the exit code with it."""
+"""Between looks while a pod is being deleted: when the head is gone, the exit code is lost."""
 
 
 def launch(situation: Situation) -> Step | None:
@@ -36,7 +40,7 @@ def launch(situation: Situation) -> Step | None:
 
 
 def _make_cluster(situation: Situation) -> Step:
-    """The attempt's cluster, when nothing of an earlier one is left."""
+    """Creates the attempt's cluster when nothing of an earlier one is left."""
     observed, attempt = situation.observed, situation.attempt
     activity = _starting(situation)
     assert attempt is not None and attempt.ray_cluster_name
@@ -57,14 +61,15 @@ def _submit(situation: Situation) -> Step:
     head, cluster = situation.observed.head, situation.observed.cluster
     assert attempt is not None and known is not None and head is not None and cluster is not None
     submission = names.submission_id(situation.job.metadata.name, attempt.number)
-    identity = {"uid": cluster.uid, "head_pod_uid": head.uid, "head_pod_name": head.name}
     return Step(
         _starting(situation),
         acts=(SubmitDriver(cluster.name, attempt.number, submission),),
-        changes={
-            "attempt": attempt.model_copy(update={"submission_id": submission}),
-            "ray_cluster": known.model_copy(update=identity),
-        },
+        changes=StatusChanges(
+            attempt=attempt.changed(submission_id=submission),
+            ray_cluster=known.changed(
+                uid=cluster.uid, head_pod_uid=head.uid, head_pod_name=head.name
+            ),
+        ),
         requeue_seconds=1,
     )
 

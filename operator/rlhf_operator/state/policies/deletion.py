@@ -1,15 +1,19 @@
-"""Policy: a deleted job stops its driver, frees its pods, and is let go within a bound.
+"""What happens when a job is deleted, in order:
 
-The finalizer never waits for a dashboard that is dead: a head that is silent is deleted at once,
-and the preStop hook of its pod still gives the driver its grace.
+1. The driver is asked to stop, so that it commits a checkpoint. It has the grace period and
+   `limits.spare` seconds, counted from the deletion.
+2. When the driver is over, or the time is, or the head does not answer, the RayClusters are
+   deleted. The preStop hook of the head still gives a living driver its grace.
+3. The finalizer is removed. The API server then forgets the job and collects its other children.
 """
 
 from rlhf_operator.state.situation import Situation
 from rlhf_operator.state.step import Activity, DeleteCluster, RemoveFinalizer, Step, StopDriver
 
 
-def let_go(situation: Situation) -> Step | None:
-    """While the driver lives and the bound is not reached: stop it. Then: delete, and let go."""
+def delete(situation: Situation) -> Step | None:
+    """Stops the driver (at most grace + spare seconds), deletes the clusters, removes the
+    finalizer."""
     deleted = situation.job.metadata.deletion_timestamp
     if deleted is None:
         return None

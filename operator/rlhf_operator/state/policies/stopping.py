@@ -1,22 +1,32 @@
-"""Policy: an attempt that must stop is asked first, forced when its grace is over.
+"""How an attempt is stopped, whatever the reason: the driver is asked first, forced later.
 
-Why it must stop is written into the status before the first request, so that a crash in between
-changes nothing and a reason that fades away is not forgotten.
+1. `request_stop` writes the reason and the time into `status.attempt`. Recorded first, they survive
+   a crash of the operator and a reason that no longer holds a moment later.
+2. `carry_on_stopping` asks the driver to stop, again and again, for the grace period and
+   `limits.spare` seconds at most. A head that does not answer gets no such wait.
+3. Then it deletes the RayCluster and waits until its pods are gone.
+4. The attempt ends: as a suspension, a failure of the job, or a failure that is retried.
 """
 
 from collections.abc import Callable
 
 from rlhf_operator.conditions import Reason
-from rlhf_operator.state.conclude import conclude
-from rlhf_operator.state.contact import why_out_of_touch
-from rlhf_operator.state.deadline import why_out_of_time
 from rlhf_operator.state.observed import Trouble
-from rlhf_operator.state.outcome import Kind, Outcome, outcome_of
+from rlhf_operator.state.policies.attempt_end import conclude
+from rlhf_operator.state.policies.deadline import why_out_of_time
+from rlhf_operator.state.policies.retry import End, Outcome, outcome_of
+from rlhf_operator.state.policies.stall import why_out_of_touch, why_stalled
+from rlhf_operator.state.policies.startup import HOPELESS, why_not_started
+from rlhf_operator.state.policies.suspend import why_to_suspend
 from rlhf_operator.state.situation import Situation
-from rlhf_operator.state.stall import why_stalled
-from rlhf_operator.state.startup import HOPELESS, why_not_started
-from rlhf_operator.state.step import Act, Activity, DeleteCluster, Step, StopDriver
-from rlhf_operator.state.suspend import why_to_suspend
+from rlhf_operator.state.step import (
+    Act,
+    Activity,
+    DeleteCluster,
+    StatusChanges,
+    Step,
+    StopDriver,
+)
 from rlhf_operator.state.times import to_text
 
 REASONS: tuple[Callable[[Situation], Trouble | None], ...] = (
@@ -30,18 +40,19 @@ CHECK_SECONDS = 1
 
 
 def request_stop(situation: Situation) -> Step | None:
-    """Writes down why the live attempt must stop, if it must."""
+    """Records why the live attempt must stop, if it must."""
     attempt = situation.attempt
     if not situation.is_live or attempt is None or attempt.stop_time is not None:
         return None
     for why in REASONS:
         trouble = why(situation)
         if trouble is not None:
-            noted = {"stop_reason": str(trouble.reason), "stop_time": to_text(situation.now)}
-            stopping = attempt.model_copy(update=noted)
+            stopping = attempt.changed(
+                stop_reason=str(trouble.reason), stop_time=to_text(situation.now)
+            )
             return Step(
                 Activity.STOPPING,
-                changes={"attempt": stopping},
+                changes=StatusChanges(attempt=stopping),
                 note=trouble.message,
                 requeue_seconds=0,
             )
@@ -49,7 +60,7 @@ def request_stop(situation: Situation) -> Step | None:
 
 
 def carry_on_stopping(situation: Situation) -> Step | None:
-    """Asks the driver, waits for its end at most the grace period, then takes its pods away."""
+    """The next step of a stop that was requested."""
     attempt, observed = situation.attempt, situation.observed
     if not situation.is_live or attempt is None or attempt.stop_time is None:
         return None
@@ -70,22 +81,23 @@ def carry_on_stopping(situation: Situation) -> Step | None:
 
 
 def _outcome(situation: Situation) -> Outcome:
-    """What the stop means. A driver that was done, or found a fault that stays, has its say."""
+    """What the stop means. A driver that was done, or failed for good, before the stop reached it
+    decides instead."""
     own = outcome_of(situation)
-    if own is not None and own.kind in (Kind.DONE, Kind.FATAL):
+    if own is not None and own.end in (End.DONE, End.FATAL):
         return own
     reason = (situation.attempt.stop_reason if situation.attempt else None) or ""
     message = _message(situation)
     if reason == Reason.SUSPENDED:
-        return Outcome(Kind.YIELDED, Reason.SUSPENDED, message)
+        return Outcome(End.YIELDED, Reason.SUSPENDED, message)
     if reason == Reason.DEADLINE_EXCEEDED:
-        return Outcome(Kind.FATAL, Reason.DEADLINE_EXCEEDED, message)
+        return Outcome(End.FATAL, Reason.DEADLINE_EXCEEDED, message)
     if reason in HOPELESS:
-        return Outcome(Kind.FATAL, reason, message)
-    return Outcome(Kind.LOST, reason or Reason.STOPPED_BY_OTHERS, message)
+        return Outcome(End.FATAL, reason, message)
+    return Outcome(End.LOST, reason or Reason.STOPPED_BY_OTHERS, message)
 
 
 def _message(situation: Situation) -> str:
-    """What was said when the stop was requested; the conditions have kept it."""
+    """What Running said when the stop was requested; the message is kept during the stop."""
     running = situation.condition("Running")
     return running.message if running is not None else ""

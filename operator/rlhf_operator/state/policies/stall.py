@@ -1,4 +1,4 @@
-"""Policy: an attempt that makes no step in `progressDeadlineSeconds` is given up."""
+"""An attempt that shows no sign of life must stop: its head is silent, or it makes no step."""
 
 from datetime import datetime
 
@@ -8,8 +8,20 @@ from rlhf_operator.state.situation import Situation
 from rlhf_operator.state.times import from_text, from_unix
 
 
+def why_out_of_touch(situation: Situation) -> Trouble | None:
+    """The reason to give up an attempt whose head has not answered for `limits.contact` seconds."""
+    running, observed = situation.condition("Running"), situation.observed
+    if running is None or running.status != "Unknown" or not observed.is_silent:
+        return None
+    silent = situation.seconds_since(running.last_transition_time)
+    if silent < situation.limits.contact:
+        return None
+    message = f"the head has not answered for {int(silent)} s: {observed.silence}"
+    return Trouble(Reason.CLUSTER_UNREACHABLE, message)
+
+
 def why_stalled(situation: Situation) -> Trouble | None:
-    """A reason to stop the live attempt: no step for too long while it was running."""
+    """The reason to give up a running attempt that made no step in `progressDeadlineSeconds`."""
     since = last_sign(situation)
     limit = situation.job.spec.lifecycle.progress_deadline_seconds
     if since is None or (situation.now - since).total_seconds() < limit:
@@ -20,7 +32,7 @@ def why_stalled(situation: Situation) -> Trouble | None:
 
 
 def last_sign(situation: Situation) -> datetime | None:
-    """When the running driver last moved: its own word, and not before it was seen to run."""
+    """When the running driver last moved, by its own word, but not before Running became True."""
     running = situation.condition("Running")
     if running is None or running.status != "True" or not situation.is_submitted:
         return None

@@ -1,7 +1,7 @@
-"""Looks at everything that a job has, and says it as Observed. Reads only.
+"""Looks at everything that a job has and returns it as Observed. Reads only.
 
-Watches feed the cache; what a verdict rests on (a cluster or a head that is gone) is read anew
-first, because the cache may lag behind.
+Watches feed the cache. Where a decision rests on what is missing (a cluster or a head that is
+gone), the API server is asked first, because the cache may lag behind.
 """
 
 from openrlhf_core.spec.kinds.job import RLHFJob
@@ -28,17 +28,16 @@ from rlhf_operator.context import Context
 from rlhf_operator.desired.blueprint import Blueprint
 from rlhf_operator.desired.config_map import is_owned_by, runtime_from
 from rlhf_operator.desired.resolve import resolve
-from rlhf_operator.desired.storage import claim_of, sub_path_of
+from rlhf_operator.desired.storage import claim_of, is_shared, sub_path_of
 from rlhf_operator.findings import Finding
 from rlhf_operator.heads import head_of, url_of
 from rlhf_operator.preflight import find_runtime, missing_findings, read
-from rlhf_operator.state.observe import cluster_from, newest_warning, pod_from
+from rlhf_operator.state.kubernetes_objects import cluster_from, newest_warning, pod_from
 from rlhf_operator.state.observed import Driver, Group, Observed, Pod, Resolved, Trouble
-from rlhf_operator.state.storage import is_shared
 
 
-class Look:
-    """One look at one job: the raw objects it rests on, and the blueprint for acts."""
+class Observer:
+    """Looks once at one job; keeps the raw objects that it saw and the blueprint, for the acts."""
 
     def __init__(self, context: Context, key: JobKey, job: RLHFJob, status: RLHFJobStatus) -> None:
         self._context = context

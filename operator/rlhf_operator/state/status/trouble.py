@@ -1,4 +1,4 @@
-"""Which of several troubles is the one to tell: what a person can mend comes first."""
+"""Which of several troubles a condition names: what a person can fix comes first."""
 
 from rlhf_operator.conditions import Reason
 from rlhf_operator.state.observed import Trouble

@@ -1,4 +1,9 @@
-"""Policy: a finished job keeps no device. The head stays where `cleanup` says DeleteWorkers."""
+"""What a finished job keeps, and for how long.
+
+A finished job holds no device. `lifecycle.cleanup` says whether the head stays for reading its log
+(`DeleteWorkers`) or all pods go. After `ttlSecondsAfterFinished` the job itself is deleted; its
+output claim stays.
+"""
 
 from rlhf_operator.state.observed import Cluster
 from rlhf_operator.state.situation import Situation
@@ -6,6 +11,7 @@ from rlhf_operator.state.step import (
     Act,
     Activity,
     DeleteCluster,
+    DeleteJob,
     DeleteWorkers,
     RemovePolicy,
     Step,
@@ -29,6 +35,19 @@ def clean_up(situation: Situation) -> Step | None:
         if cluster is not kept and not cluster.is_deleting
     ]
     return _step(situation, kept, tuple(acts))
+
+
+def expire(situation: Situation) -> Step | None:
+    """Deletes a finished job when its time to live is over, else waits for that time."""
+    if not situation.is_finished:
+        return None
+    ttl = situation.job.spec.lifecycle.ttl_seconds_after_finished
+    if ttl is None:
+        return Step(Activity.FINISHED)
+    left = ttl - situation.seconds_since(situation.status.completion_time)
+    if left <= 0:
+        return Step(Activity.FINISHED, acts=(DeleteJob(),))
+    return Step(Activity.FINISHED, requeue_seconds=left)
 
 
 def _step(situation: Situation, kept: Cluster | None, acts: tuple[Act, ...]) -> Step | None:

@@ -1,7 +1,5 @@
 """The parts of a status that copy what was observed: progress, metrics, pods, checkpoints."""
 
-from typing import Any
-
 from openrlhf_core.spec.kinds.status import (
     CheckpointsStatus,
     CheckpointStatus,
@@ -11,6 +9,7 @@ from openrlhf_core.spec.kinds.status import (
     ProgressStatus,
     RayClusterStatus,
     ResolvedStatus,
+    RLHFJobStatus,
 )
 from openrlhf_core.spec.progress import Progress
 from rlhf_operator import names
@@ -32,23 +31,41 @@ LEADING = (
 """Metrics that are kept when there are more than fit."""
 
 
-def progress_parts(situation: Situation, progress: Progress) -> dict[str, Any]:
-    """Status fields that the driver's own word fills."""
-    parts: dict[str, Any] = {
-        "progress": _progress(progress),
-        "metrics": _metrics(progress.metrics),
-    }
-    if progress.checkpoint is not None:
-        record = progress.checkpoint
-        latest = CheckpointStatus(
-            step=record.step, path=record.path, time=to_text(from_unix(record.time))
-        )
-        parts["checkpoints"] = CheckpointsStatus(latest=latest, count=progress.checkpoint_count)
-    return parts
+def with_progress(status: RLHFJobStatus, progress: Progress | None) -> RLHFJobStatus:
+    """The status with what the driver of its attempt says of itself."""
+    attempt = status.attempt
+    if progress is None or attempt is None or progress.attempt != attempt.number:
+        return status
+    return status.changed(
+        progress=_progress(progress),
+        metrics=_metrics(progress.metrics),
+        attempt=attempt.changed(resumed_from_step=progress.resumed_from_step),
+        checkpoints=_checkpoints(progress) or status.checkpoints,
+    )
 
 
-def group_parts(situation: Situation) -> tuple[GroupStatus, ...]:
-    """Pods of head and worker groups, wanted and ready, and what is amiss with them."""
+def with_resolved(status: RLHFJobStatus, situation: Situation) -> RLHFJobStatus:
+    """The status with what the job was resolved to, and images by digest as kubelets report."""
+    resolved, progress = situation.observed.resolved, situation.observed.progress
+    if resolved is None:
+        return status
+    old = status.resolved or ResolvedStatus()
+    images = {pod.group: pod.image for pod in situation.observed.pods if pod.image}
+    versions = progress.versions if progress is not None else {}
+    return status.changed(
+        devices=resolved.devices,
+        output=OutputStatus(claim_name=resolved.claim_name, path=resolved.output_path),
+        resolved=ResolvedStatus(
+            versions=dict(versions) or old.versions,
+            images=old.images | dict(sorted(images.items())),
+            seed=resolved.seed,
+            plan_hash=resolved.plan_hash,
+        ),
+    )
+
+
+def groups_of(situation: Situation) -> tuple[GroupStatus, ...]:
+    """Pods of head and worker groups, wanted and ready, and what is wrong with them."""
     resolved = situation.observed.resolved
     if resolved is None:
         return situation.status.groups
@@ -58,13 +75,13 @@ def group_parts(situation: Situation) -> tuple[GroupStatus, ...]:
             name=name,
             desired=count,
             ready=min(count, situation.ready_pods(name)),
-            message=_amiss(situation, name),
+            message=_trouble(situation, name),
         )
         for name, count in wanted
     )
 
 
-def cluster_part(situation: Situation, known: RayClusterStatus | None) -> RayClusterStatus | None:
+def ray_cluster_of(situation: Situation, known: RayClusterStatus | None) -> RayClusterStatus | None:
     """The attempt's RayCluster; its head pod is the one the driver was submitted to."""
     cluster, head = situation.observed.cluster, situation.observed.head
     if cluster is None or known is None or known.name != cluster.name:
@@ -85,24 +102,14 @@ def cluster_part(situation: Situation, known: RayClusterStatus | None) -> RayClu
     )
 
 
-def resolved_parts(situation: Situation) -> dict[str, Any]:
-    """What the job was resolved to, images by digest as kubelets report them."""
-    resolved, progress = situation.observed.resolved, situation.observed.progress
-    if resolved is None:
-        return {}
-    old = situation.status.resolved or ResolvedStatus()
-    images = {pod.group: pod.image for pod in situation.observed.pods if pod.image}
-    versions = progress.versions if progress is not None else {}
-    return {
-        "devices": resolved.devices,
-        "output": OutputStatus(claim_name=resolved.claim_name, path=resolved.output_path),
-        "resolved": ResolvedStatus(
-            versions=dict(versions) or old.versions,
-            images=old.images | dict(sorted(images.items())),
-            seed=resolved.seed,
-            plan_hash=resolved.plan_hash,
-        ),
-    }
+def _checkpoints(progress: Progress) -> CheckpointsStatus | None:
+    record = progress.checkpoint
+    if record is None:
+        return None
+    latest = CheckpointStatus(
+        step=record.step, path=record.path, time=to_text(from_unix(record.time))
+    )
+    return CheckpointsStatus(latest=latest, count=progress.checkpoint_count)
 
 
 def _progress(progress: Progress) -> ProgressStatus:
@@ -130,7 +137,7 @@ def _number(value: float | None) -> str | None:
     return None if value is None else f"{value:.4g}"
 
 
-def _amiss(situation: Situation, group: str) -> str:
+def _trouble(situation: Situation, group: str) -> str:
     troubles: list[Trouble] = [
         pod.trouble
         for pod in situation.observed.pods

@@ -1,13 +1,14 @@
-"""Policy: `activeDeadlineSeconds` bounds how long a job holds pods, over all its attempts."""
+"""`activeDeadlineSeconds` bounds how long a job holds pods, over all its attempts."""
 
 from rlhf_operator.conditions import Reason
-from rlhf_operator.state.conclude import seconds_held
 from rlhf_operator.state.observed import Trouble
+from rlhf_operator.state.policies.attempt_end import seconds_held
 from rlhf_operator.state.situation import Situation
 
 
 def why_out_of_time(situation: Situation) -> Trouble | None:
-    """A reason to stop the live attempt and fail the job. Time suspended or queued is free."""
+    """The reason to stop the live attempt and fail the job. Time suspended or queued does not
+    count."""
     left = seconds_left(situation)
     if left is None or left > 0:
         return None
@@ -20,7 +21,7 @@ def why_out_of_time(situation: Situation) -> Trouble | None:
 
 
 def seconds_left(situation: Situation) -> float | None:
-    """Until the deadline; None without one."""
+    """Seconds until the deadline; None without one."""
     limit = situation.job.spec.lifecycle.active_deadline_seconds
     if limit is None:
         return None

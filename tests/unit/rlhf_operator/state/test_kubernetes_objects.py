@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rlhf_operator.state.observe import cluster_from, newest_warning, pod_from
+from rlhf_operator.state.kubernetes_objects import cluster_from, newest_warning, pod_from
 
 
 def raw_pod(*, head: bool = False, **status: Any) -> dict[str, Any]:

@@ -1,25 +1,29 @@
-"""The conditions: one small function each, from the situation, the step and the status to be."""
+"""Which condition is True when: one function for each, from the situation, the step and the new
+status."""
 
 from collections.abc import Callable
 
 from openrlhf_core.spec.kinds.status import Condition, ConditionType, RLHFJobStatus
 from rlhf_operator.conditions import ConditionStatus, Reason, find, with_condition
 from rlhf_operator.state.situation import Situation
+from rlhf_operator.state.status.trouble import unready_message
 from rlhf_operator.state.step import Activity, Step
 from rlhf_operator.state.times import to_text
-from rlhf_operator.state.trouble import unready_message
 
 MAX_MESSAGE = 4000
 Claim = tuple[ConditionStatus, Reason | str, str]
-Claimer = Callable[[Situation, Step, RLHFJobStatus], Claim | None]
-"""None leaves the condition as it is."""
+"""Status, reason and message of a condition."""
+Judge = Callable[[Situation, Step, RLHFJobStatus], Claim | None]
+"""Judges one condition; None leaves it as it is."""
 
 
-def claim_all(situation: Situation, step: Step, status: RLHFJobStatus) -> tuple[Condition, ...]:
-    """Every condition of the status to be; transition times move only when a status changes."""
+def job_conditions(
+    situation: Situation, step: Step, status: RLHFJobStatus
+) -> tuple[Condition, ...]:
+    """Every condition of the new status; a transition time changes only with its status."""
     conditions = situation.status.conditions
-    for name, claimer in CLAIMERS.items():
-        claim = claimer(situation, step, status)
+    for name, judge in JUDGES.items():
+        claim = judge(situation, step, status)
         if claim is None:
             continue
         value, reason, message = claim
@@ -153,7 +157,7 @@ RUNNING_REASONS: dict[Activity, tuple[Reason, str]] = {
     Activity.DELETING: (Reason.STOPPING, "the job is being deleted"),
 }
 
-CLAIMERS: dict[ConditionType, Claimer] = {
+JUDGES: dict[ConditionType, Judge] = {
     "Validated": _validated,
     "Queued": _queued,
     "ClusterReady": _cluster_ready,

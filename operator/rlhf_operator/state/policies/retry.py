@@ -1,14 +1,18 @@
-"""How an attempt ended, if it did: exit codes, lost pods, a head that forgot its job.
+"""Which end of an attempt leads to which retry.
 
-| what is seen                              | kind    | counts against backoffLimit |
-|-------------------------------------------|---------|------|
-| Ray job SUCCEEDED                         | Done    |      |
-| exit 2 (configuration), 30 (non-finite)   | Fatal   |      |
-| exit 20 (stopped with a checkpoint)       | Yielded | no   |
-| any other exit, STOPPED by somebody       | Lost    | yes  |
-| RayCluster or head gone, job unknown      | Lost    | yes  |
-| the same while pods are evicted           | Yielded | no   |
-| RayCluster suspended by a queue           | Yielded | no   |
+| what is seen                                    | end     | what follows |
+|-------------------------------------------------|---------|--------------|
+| Ray job SUCCEEDED                               | DONE    | Complete |
+| exit code 2 (configuration), 30 (non-finite)    | FATAL   | Failed, never retried |
+| exit code 20 (stopped with a checkpoint)        | YIELDED | another attempt, not counted |
+| any other exit code, STOPPED by somebody else   | LOST    | another attempt, counted |
+| RayCluster or head is gone, or forgot the job   | LOST    | another attempt, counted |
+| the same while pods are evicted                 | YIELDED | another attempt, not counted |
+| the RayCluster is suspended by a queue          | YIELDED | another attempt, not counted |
+
+`lifecycle.backoffLimit` bounds the counted attempts. The exit codes are those of
+`openrlhf_core.spec.exit_codes`. `cause` says why a driver was lost, `next_attempt` when and where
+the next attempt begins.
 """
 
 from dataclasses import dataclass
@@ -17,8 +21,8 @@ from enum import Enum
 from openrlhf_core.spec.exit_codes import ExitCode
 from openrlhf_core.spec.kinds.status import RayClusterStatus
 from rlhf_operator.conditions import Reason
-from rlhf_operator.state.cause import cause_of
 from rlhf_operator.state.observed import Driver
+from rlhf_operator.state.policies.cause import cause_of
 from rlhf_operator.state.situation import Situation
 
 FATAL_EXITS: dict[int | None, Reason] = {
@@ -27,8 +31,8 @@ FATAL_EXITS: dict[int | None, Reason] = {
 }
 
 
-class Kind(Enum):
-    """What follows: the end of the job, or another attempt."""
+class End(Enum):
+    """How an attempt ended, by what follows."""
 
     DONE = "done"
     FATAL = "fatal"
@@ -40,7 +44,7 @@ class Kind(Enum):
 class Outcome:
     """The end of an attempt."""
 
-    kind: Kind
+    end: End
     reason: Reason | str
     message: str = ""
     exit_code: int | None = None
@@ -56,20 +60,20 @@ def outcome_of(situation: Situation) -> Outcome | None:
 
 def _outcome_of_driver(situation: Situation, driver: Driver) -> Outcome:
     if driver.status == "SUCCEEDED":
-        return Outcome(Kind.DONE, Reason.DONE, "training is done", 0)
+        return Outcome(End.DONE, Reason.DONE, "training is done", 0)
     if driver.status == "STOPPED":
         message = "the Ray job was stopped by somebody else than the operator"
-        return Outcome(Kind.LOST, Reason.STOPPED_BY_OTHERS, message)
+        return Outcome(End.LOST, Reason.STOPPED_BY_OTHERS, message)
     code = exit_code_of(driver)
     if code in FATAL_EXITS:
         message = f"the driver exited with code {code}: {driver.text}"
-        return Outcome(Kind.FATAL, FATAL_EXITS[code], message, code)
+        return Outcome(End.FATAL, FATAL_EXITS[code], message, code)
     if code == ExitCode.STOPPED:
         message = "the driver was asked to stop, by a pod that was taken away or by hand"
-        return Outcome(Kind.YIELDED, Reason.PREEMPTED, message, code)
+        return Outcome(End.YIELDED, Reason.PREEMPTED, message, code)
     cause = cause_of(situation, driver)
     exited = "the driver died" if code is None else f"the driver exited with code {code}"
-    return Outcome(Kind.LOST, cause.reason, f"{exited}; {cause.message}", code)
+    return Outcome(End.LOST, cause.reason, f"{exited}; {cause.message}", code)
 
 
 def exit_code_of(driver: Driver) -> int | None:
@@ -78,7 +82,7 @@ def exit_code_of(driver: Driver) -> int | None:
 
 
 def _loss(situation: Situation) -> Outcome | None:
-    """What took the attempt away without a word from the driver."""
+    """The loss of a cluster or a head, and of the driver with it."""
     cluster, known = situation.observed.cluster, situation.status.ray_cluster
     if known is None or known.uid is None:
         return None
@@ -92,7 +96,7 @@ def _loss(situation: Situation) -> Outcome | None:
 
 
 def _head_loss(situation: Situation, known: RayClusterStatus) -> Outcome | None:
-    """Another head, or none, or one that has never heard of the job: the driver is gone."""
+    """Another head, no head, or a head that does not know the job: the driver is gone."""
     observed, head = situation.observed, situation.observed.head
     if head is None or head.uid != known.head_pod_uid:
         return _lost(situation, f"head pod {known.head_pod_name} is gone, and the driver with it")
@@ -104,16 +108,16 @@ def _head_loss(situation: Situation, known: RayClusterStatus) -> Outcome | None:
 
 def _lost(situation: Situation, message: str) -> Outcome:
     if any(pod.is_disrupted for pod in situation.observed.pods):
-        return Outcome(Kind.YIELDED, Reason.PREEMPTED, f"{message}: its node was taken away")
+        return Outcome(End.YIELDED, Reason.PREEMPTED, f"{message}: its node was taken away")
     cause = cause_of(situation, None)
     if cause.reason == Reason.OUT_OF_MEMORY:
-        return Outcome(Kind.LOST, cause.reason, f"{message}; {cause.message}")
-    return Outcome(Kind.LOST, Reason.CLUSTER_LOST, message)
+        return Outcome(End.LOST, cause.reason, f"{message}; {cause.message}")
+    return Outcome(End.LOST, Reason.CLUSTER_LOST, message)
 
 
 def _preemption(situation: Situation) -> Outcome | None:
-    """A queue took the pods back. The attempt is over when the last of them is gone, so that its
-    driver has its grace and never meets the next one."""
+    """A queue suspended the cluster. The attempt ends when the last pod is gone: until then the
+    driver has its grace, and the next attempt must not overlap it."""
     if not situation.is_submitted or situation.observed.pods:
         return None
-    return Outcome(Kind.YIELDED, Reason.PREEMPTED, "the queue took the pods back")
+    return Outcome(End.YIELDED, Reason.PREEMPTED, "the queue took the pods back")

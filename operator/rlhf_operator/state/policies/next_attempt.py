@@ -1,29 +1,37 @@
-"""Policy: the next attempt begins when the last one ended, its back-off is over, and nothing of it
-is left that could still write: on the same cluster while that is healthy, else on a new one.
+"""When and where the next attempt begins.
+
+When: the last attempt ended, its back-off is over, and nothing of it is left that could still
+write. Where: on the same cluster while that is healthy, else on a new one.
 """
 
 from openrlhf_core.spec.kinds.status import AttemptStatus, RayClusterStatus
 from rlhf_operator import names
 from rlhf_operator.conditions import Reason
 from rlhf_operator.state.situation import Situation, is_usable
-from rlhf_operator.state.step import Activity, DeleteCluster, EnsureFinalizer, Step
+from rlhf_operator.state.step import (
+    Activity,
+    DeleteCluster,
+    EnsureFinalizer,
+    StatusChanges,
+    Step,
+)
 from rlhf_operator.state.times import to_text
 
 MAX_BACKOFF_SECONDS = 600
 CHECK_SECONDS = 2
 KEEPS_CLUSTER = (None, Reason.SUSPENDED)
-"""Reasons of a stop that say nothing against the cluster."""
+"""Reasons of a stop that do not mean that the cluster is unhealthy."""
 
 
 def begin_first(situation: Situation) -> Step | None:
-    """The first attempt of a valid job. Written down before anything of it is made."""
+    """Begins the first attempt of a valid job. It is recorded before anything is made."""
     if situation.attempt is not None:
         return None
     return _begin(situation, 1, None)
 
 
 def begin_next(situation: Situation) -> Step | None:
-    """The attempt after one that ended."""
+    """Begins the attempt after one that ended."""
     attempt, observed = situation.attempt, situation.observed
     if attempt is None or attempt.end_time is None:
         return None
@@ -40,7 +48,7 @@ def begin_next(situation: Situation) -> Step | None:
 
 
 def may_reuse(situation: Situation) -> bool:
-    """Whether the next attempt may run on the ended one's cluster: its head is well, nothing was
+    """Whether the next attempt may run on the ended one's cluster: its head is ready, nothing was
     wrong with the cluster itself, and it is not the second failure on it in a row."""
     attempt, cluster = situation.attempt, situation.observed.cluster
     known, head = situation.status.ray_cluster, situation.observed.head
@@ -62,8 +70,8 @@ def has_failed(situation: Situation) -> bool:
 
 
 def backoff_seconds(situation: Situation) -> float:
-    """From the end of an attempt to the next: doubled with each retry, nothing after a suspension
-    or for a cluster that waits in a queue anyway."""
+    """Seconds from the end of an attempt to the next: doubled with each retry; none after a
+    suspension, or for a cluster that waits in a queue."""
     attempt, cluster = situation.attempt, situation.observed.cluster
     base = situation.job.spec.lifecycle.backoff_seconds
     if has_failed(situation):
@@ -81,11 +89,11 @@ def _begin(situation: Situation, number: int, kept_cluster: str | None) -> Step:
     old = situation.status.ray_cluster
     if kept_cluster and old is not None:
         is_queued = situation.observed.cluster and situation.observed.cluster.is_suspended
-        cluster = old.model_copy(update={"head_pod_uid": None}) if is_queued else old
-    changes = {
-        "attempt": AttemptStatus(number=number, ray_cluster_name=name, start_time=now),
-        "ray_cluster": cluster,
-        "start_time": situation.status.start_time or now,
-    }
+        cluster = old.changed(head_pod_uid=None) if is_queued else old
+    changes = StatusChanges(
+        attempt=AttemptStatus(number=number, ray_cluster_name=name, start_time=now),
+        ray_cluster=cluster,
+        start_time=situation.status.start_time or now,
+    )
     activity = Activity.STARTING if number == 1 else Activity.RESTARTING
     return Step(activity, acts=(EnsureFinalizer(),), changes=changes, requeue_seconds=0)

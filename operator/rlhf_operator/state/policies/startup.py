@@ -1,14 +1,15 @@
-"""Policy: pods that do not come up in `startupTimeoutSeconds` are given back.
+"""An attempt whose driver does not run after `startupTimeoutSeconds` gives its pods back.
 
-Where a container can not start as it is written (image, configuration, volume), another attempt
-would wait in vain: the job fails and says so. A cluster without room may have some later: retried.
+Where a container cannot start as it is written (image, configuration, volume), another attempt
+would fail in the same way: the job fails. Where the cluster has no room, it may have some later:
+the attempt is retried.
 """
 
 from rlhf_operator.conditions import Reason
-from rlhf_operator.state.conclude import seconds_held
 from rlhf_operator.state.observed import Trouble
+from rlhf_operator.state.policies.attempt_end import seconds_held
 from rlhf_operator.state.situation import Situation
-from rlhf_operator.state.trouble import worst_trouble
+from rlhf_operator.state.status.trouble import worst_trouble
 
 HOPELESS = frozenset(
     {
@@ -23,11 +24,11 @@ HOPELESS = frozenset(
         "InvalidRayClusterMetadata",
     }
 )
-"""Causes that no other attempt changes."""
+"""Causes that another attempt does not change."""
 
 
 def why_not_started(situation: Situation) -> Trouble | None:
-    """A reason to give up the live attempt: it is late, and why."""
+    """The reason to give up a live attempt that is late to start."""
     if is_started(situation) or situation.condition_holds("Queued"):
         return None
     timeout = situation.job.spec.lifecycle.startup_timeout_seconds

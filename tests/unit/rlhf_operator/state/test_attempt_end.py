@@ -6,10 +6,10 @@ import pytest
 
 from openrlhf_core.spec.exit_codes import Cause
 from openrlhf_core.spec.last_words import LastWords
-from rlhf_operator.state.cause import REASON_OF
-from rlhf_operator.state.conclude import conclude, seconds_held, shorten
 from rlhf_operator.state.observed import Cluster, Driver, Group, Resolved
-from rlhf_operator.state.outcome import Kind, Outcome, outcome_of
+from rlhf_operator.state.policies.attempt_end import conclude, seconds_held, shorten
+from rlhf_operator.state.policies.cause import REASON_OF
+from rlhf_operator.state.policies.retry import End, Outcome, outcome_of
 
 
 def test_a_driver_at_work_has_no_outcome(build: Any) -> None:
@@ -19,20 +19,20 @@ def test_a_driver_at_work_has_no_outcome(build: Any) -> None:
 @pytest.mark.parametrize(
     ("code", "kind", "reason"),
     [
-        (2, Kind.FATAL, "ConfigurationRejected"),
-        (30, Kind.FATAL, "NonFinite"),
-        (20, Kind.YIELDED, "Preempted"),
-        (10, Kind.LOST, "DriverFailed"),
-        (130, Kind.LOST, "DriverFailed"),
-        (None, Kind.LOST, "DriverFailed"),
+        (2, End.FATAL, "ConfigurationRejected"),
+        (30, End.FATAL, "NonFinite"),
+        (20, End.YIELDED, "Preempted"),
+        (10, End.LOST, "DriverFailed"),
+        (130, End.LOST, "DriverFailed"),
+        (None, End.LOST, "DriverFailed"),
     ],
 )
 def test_exit_codes_mean_what_the_contract_says(
-    build: Any, code: int | None, kind: Kind, reason: str
+    build: Any, code: int | None, kind: End, reason: str
 ) -> None:
     outcome = outcome_of(build.scene(driver=Driver("FAILED", code)))
     assert outcome is not None
-    assert (outcome.kind, str(outcome.reason), outcome.exit_code) == (kind, reason, code)
+    assert (outcome.end, str(outcome.reason), outcome.exit_code) == (kind, reason, code)
 
 
 @pytest.mark.parametrize(
@@ -57,25 +57,25 @@ def test_the_log_of_a_driver_without_last_words_is_searched(
 @pytest.mark.parametrize(
     ("code", "cause", "kind", "reason"),
     [
-        (2, "Configuration", Kind.FATAL, "ConfigurationRejected"),
-        (10, "WorkerLost", Kind.LOST, "WorkerLost"),
-        (10, "OutOfMemory", Kind.LOST, "OutOfMemory"),
-        (10, "CollectiveTimeout", Kind.LOST, "CollectiveTimeout"),
-        (10, "Unforeseen", Kind.LOST, "DriverFailed"),
-        (20, "Stopped", Kind.YIELDED, "Preempted"),
-        (30, "NonFinite", Kind.FATAL, "NonFinite"),
+        (2, "Configuration", End.FATAL, "ConfigurationRejected"),
+        (10, "WorkerLost", End.LOST, "WorkerLost"),
+        (10, "OutOfMemory", End.LOST, "OutOfMemory"),
+        (10, "CollectiveTimeout", End.LOST, "CollectiveTimeout"),
+        (10, "Unforeseen", End.LOST, "DriverFailed"),
+        (20, "Stopped", End.YIELDED, "Preempted"),
+        (30, "NonFinite", End.FATAL, "NonFinite"),
     ],
 )
 def test_last_words_name_the_cause(
-    build: Any, code: int, cause: str, kind: Kind, reason: str
+    build: Any, code: int, cause: str, kind: End, reason: str
 ) -> None:
     words = LastWords(exit_code=code, cause=Cause(cause), message="rank 1 of 2")
     driver = Driver("FAILED", None, "Ray's words", "CUDA out of memory", words)
     outcome = outcome_of(build.scene(driver=driver))
     assert outcome is not None
-    assert (outcome.kind, str(outcome.reason), outcome.exit_code) == (kind, reason, code)
+    assert (outcome.end, str(outcome.reason), outcome.exit_code) == (kind, reason, code)
     assert "out of memory" not in outcome.message, "the log is not searched"
-    assert kind is Kind.YIELDED or "rank 1 of 2" in outcome.message
+    assert kind is End.YIELDED or "rank 1 of 2" in outcome.message
 
 
 def test_every_error_of_a_run_has_a_reason() -> None:
@@ -125,7 +125,7 @@ def test_pods_that_are_evicted_do_not_count(build: Any) -> None:
     pods = (build.pod("all", is_disrupted=True),)
     outcome = outcome_of(build.scene(pods=pods, driver=None))
     assert outcome is not None
-    assert outcome.kind is Kind.YIELDED
+    assert outcome.end is End.YIELDED
 
 
 def test_a_silent_head_is_no_loss(build: Any) -> None:
@@ -137,21 +137,22 @@ def test_a_queue_has_taken_the_pods_when_the_last_is_gone(build: Any) -> None:
     assert outcome_of(build.scene(cluster=taken, driver=None, silence="x")) is None
     outcome = outcome_of(build.scene(cluster=taken, driver=None, silence="x", pods=()))
     assert outcome is not None
-    assert (outcome.kind, outcome.reason) == (Kind.YIELDED, "Preempted")
+    assert (outcome.end, outcome.reason) == (End.YIELDED, "Preempted")
 
 
 def test_preemptions_are_counted_apart(build: Any) -> None:
-    changes = conclude(build.scene(), Outcome(Kind.YIELDED, "Preempted")).changes
-    assert changes["preemptions"] == 1
-    assert "restarts" not in changes
-    assert "failures" not in changes
-    assert conclude(build.scene(), Outcome(Kind.YIELDED, "Suspended")).changes["preemptions"] == 0
+    changes = conclude(build.scene(), Outcome(End.YIELDED, "Preempted")).changes
+    assert changes.preemptions == 1
+    assert changes.restarts is None
+    assert changes.failures is None
+    assert conclude(build.scene(), Outcome(End.YIELDED, "Suspended")).changes.preemptions == 0
 
 
 def test_five_failures_are_kept_and_each_is_bounded(build: Any) -> None:
     failures = [{"time": build.ago(number), "reason": f"R{number}"} for number in range(5)]
     situation = build.scene(status={"failures": failures})
-    kept = conclude(situation, Outcome(Kind.LOST, "New", "x" * 5000, 10)).changes["failures"]
+    kept = conclude(situation, Outcome(End.LOST, "New", "x" * 5000, 10)).changes.failures
+    assert kept is not None
     assert [failure.reason for failure in kept] == ["R1", "R2", "R3", "R4", "New"]
     assert len(kept[-1].message) <= 1024
 
@@ -166,8 +167,8 @@ def test_time_held_leaves_out_the_queue(build: Any) -> None:
 
 def test_time_held_adds_up_over_attempts(build: Any) -> None:
     situation = build.scene(status={"activeSeconds": 1000})
-    step = conclude(situation, Outcome(Kind.LOST, "DriverFailed"))
-    assert step.changes["active_seconds"] == 1100
+    step = conclude(situation, Outcome(End.LOST, "DriverFailed"))
+    assert step.changes.active_seconds == 1100
 
 
 def test_a_long_text_keeps_its_head_and_its_tail() -> None:

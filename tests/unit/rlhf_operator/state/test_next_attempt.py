@@ -6,7 +6,7 @@ import pytest
 
 from rlhf_operator.state.decide import decide
 from rlhf_operator.state.observed import Cluster
-from rlhf_operator.state.retry import backoff_seconds, may_reuse
+from rlhf_operator.state.policies.next_attempt import backoff_seconds, may_reuse
 from rlhf_operator.state.step import DeleteCluster, EnsureFinalizer
 
 
