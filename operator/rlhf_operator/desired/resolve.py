@@ -8,6 +8,7 @@ from rlhf_operator.conditions import Reason
 from rlhf_operator.desired.blueprint import Blueprint
 from rlhf_operator.desired.identity import JobIdentity
 from rlhf_operator.desired.merged import MergedRuntime, merge, override_findings
+from rlhf_operator.desired.resources import quantity_findings
 from rlhf_operator.desired.sources import NamedSource, sources_of
 from rlhf_operator.findings import Finding
 
@@ -31,7 +32,11 @@ def resolve(
 
     Pure: what must be asked of the API server (do claims exist?) is asked elsewhere.
     """
-    findings = [*source_findings(job), *override_findings(job.spec, runtime)]
+    findings = [
+        *source_findings(job),
+        *override_findings(job.spec, runtime),
+        *quantity_findings(job.spec, runtime),
+    ]
     if findings:
         return None, tuple(findings)
     merged = merge(job.spec, runtime)

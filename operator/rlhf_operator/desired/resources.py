@@ -1,13 +1,16 @@
 """Resources of the Ray containers: what the runtime says for each device and each node."""
 
-from collections.abc import Mapping
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
-from openrlhf_core.spec.kinds.quantity import parse_quantity
-from openrlhf_core.spec.kinds.runtime import DeviceSpec, WorkerSpec
+from openrlhf_core.spec.kinds.job import RLHFJobSpec
+from openrlhf_core.spec.kinds.quantity import check_resources, parse_quantity
+from openrlhf_core.spec.kinds.runtime import DeviceSpec, RLHFRuntimeSpec, WorkerSpec
 from openrlhf_core.spec.planning.plan import PlannedGroup
+from rlhf_operator.conditions import Reason
 from rlhf_operator.desired.ray_types import Object
+from rlhf_operator.findings import Finding
 
 DEFAULT_GPU_RESOURCE = "nvidia.com/gpu"
 KINDS = ("requests", "limits")
@@ -35,6 +38,31 @@ def worker_resources(
     return {kind: values for kind, values in resources.items() if values}
 
 
+def quantity_findings(job: RLHFJobSpec, runtime: RLHFRuntimeSpec) -> tuple[Finding, ...]:
+    """One finding for every fragment in which a request or limit is no quantity."""
+    fragments = [
+        (f"spec.cluster.groups[{group.name}].resources", group.resources)
+        for group in job.cluster.groups
+    ]
+    found = _wrong_quantities(Reason.INVALID_SPEC, fragments)
+    fragments = [
+        ("the runtime's spec.head.resources", runtime.head.resources),
+        ("the runtime's spec.worker.resourcesPerDevice", runtime.worker.resources_per_device),
+        ("the runtime's spec.worker.resourcesPerNode", runtime.worker.resources_per_node),
+    ]
+    return (*found, *_wrong_quantities(Reason.INVALID_RUNTIME, fragments))
+
+
+def _wrong_quantities(
+    reason: Reason, fragments: Iterable[tuple[str, Object | None]]
+) -> Iterator[Finding]:
+    for path, fragment in fragments:
+        try:
+            check_resources(fragment or {})
+        except ValueError as error:
+            yield Finding(reason, f"{path}.{error}")
+
+
 def memory_limit(resources: Mapping[str, Any]) -> Decimal | None:
     """The bound on a container's memory, in bytes, or None."""
     value = _kind(resources, "limits").get("memory")
@@ -42,10 +70,10 @@ def memory_limit(resources: Mapping[str, Any]) -> Decimal | None:
 
 
 def format_quantity(amount: Decimal) -> str:
-    """The amount as Kubernetes writes it: whole, else in thousandths."""
+    """The amount as Kubernetes writes it: whole, else in thousandths, rounded up."""
     if amount == amount.to_integral_value():
         return str(int(amount))
-    return f"{int((amount * 1000).to_integral_value())}m"
+    return f"{int((amount * 1000).to_integral_value(ROUND_CEILING))}m"
 
 
 def _sum(worker: WorkerSpec, kind: str, count: int) -> dict[str, str]:

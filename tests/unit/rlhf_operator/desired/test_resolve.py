@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 
 def test_a_valid_job_has_no_findings(findings: Any) -> None:
     assert findings() == ()
@@ -56,3 +58,21 @@ def test_a_plan_for_two_nodes_is_refused_when_the_claim_is_for_one(findings: Any
     assert findings(job=job, is_shared=True) == ()
     (found,) = findings(job=job, is_shared=False)
     assert "ReadWriteMany" in found
+
+
+@pytest.mark.parametrize("memory", ["16GB", "16gi", -1, True, ["16Gi"]])
+def test_a_resource_that_is_no_quantity_is_a_finding(findings: Any, memory: Any) -> None:
+    resources = {"limits": {"memory": memory}}
+    groups = [{"name": "all", "resources": resources}]
+    (found,) = findings(job={"cluster": {"groups": groups}})
+    assert found.startswith("InvalidSpec: spec.cluster.groups[all].resources.limits.memory")
+    (found,) = findings(runtime={"worker": {"resourcesPerDevice": resources}})
+    path = "the runtime's spec.worker.resourcesPerDevice.limits.memory"
+    assert found.startswith(f"InvalidRuntime: {path}")
+
+
+@pytest.mark.parametrize("memory", ["129e6", "1.5E9", ".5Gi", 2**30])
+def test_every_way_to_write_a_quantity_is_taken(findings: Any, memory: Any) -> None:
+    resources = {"limits": {"memory": memory}}
+    assert findings(job={"cluster": {"groups": [{"name": "all", "resources": resources}]}}) == ()
+    assert findings(runtime={"worker": {"resourcesPerDevice": resources}}) == ()
