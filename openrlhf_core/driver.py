@@ -1,4 +1,4 @@
-"""One attempt of a run, from its RunConfig to its exit code. Called by `rlhf run` and `drive`."""
+"""Runs one attempt, from its RunConfig to its exit code. Called by `rlhf run` and `rlhf drive`."""
 
 import logging
 import time
@@ -36,7 +36,7 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 SHOW_CURSOR = "\x1b[?25h"
 
 
-def drive(config: RunConfig, surroundings: Surroundings, terminal: TextIO) -> int:
+def run(config: RunConfig, surroundings: Surroundings, terminal: TextIO) -> int:
     """Runs one attempt and returns its exit code; what went wrong stands on `terminal`."""
     output = Path(config.output)
     try:
@@ -91,10 +91,10 @@ def last_words(board: ProgressBoard | None, error: RunError | None) -> str:
     return lines
 
 
-def caught(run: Callable[[], None], log: Path) -> RunError | None:
-    """Returns the RunError that ended `run`; anything unforeseen becomes a retryable one."""
+def caught(work: Callable[[], None], log: Path) -> RunError | None:
+    """Returns the RunError that ended `work`; anything unforeseen becomes a retryable one."""
     try:
-        run()
+        work()
     except RunError as error:
         logger.info("ended by %s: %s", type(error).__name__, error, exc_info=True)
         return error

@@ -1,7 +1,7 @@
 """Files that survive a kill: written aside, flushed to the disk, then renamed over the old one.
 
-Called by checkpoint, output and telemetry. What the file system refuses leaves here as a RunError
-whose message names the path and the mend.
+Called by checkpoint, output and telemetry. An error of the file system becomes a RunError whose
+message names the path and the fix.
 """
 
 import errno

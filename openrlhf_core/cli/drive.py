@@ -17,7 +17,7 @@ TOKEN_VARIABLE = "RAY_AUTH_TOKEN"
 def drive(config_file: Path, attempt: int) -> int:
     """Runs attempt number `attempt` of the RunConfig in a JSON file; returns the exit code."""
     # torch, Ray and transformers take seconds to import; other commands do without.
-    from openrlhf_core.driver import drive as run_driver  # noqa: PLC0415
+    from openrlhf_core import driver  # noqa: PLC0415
     from openrlhf_core.orchestration.ray_runtime import surrounding_ray  # noqa: PLC0415
     from openrlhf_core.surroundings import Surroundings  # noqa: PLC0415
 
@@ -32,7 +32,7 @@ def drive(config_file: Path, attempt: int) -> int:
         attempt=attempt,
         token=os.environ.get(TOKEN_VARIABLE),
     )
-    return run_driver(config, surroundings, sys.stdout)
+    return driver.run(config, surroundings, sys.stdout)
 
 
 def read_config(path: Path) -> RunConfig:

@@ -72,9 +72,9 @@ def validate_command(
         Literal["text", "json"], typer.Option("--format", help="How problems are printed.")
     ] = "text",
 ) -> None:
-    """List every problem of manifests, with line, field and mend.
+    """List every problem of manifests, with line, field and fix.
 
-    One a line, as FILE:LINE: FIELD: what is wrong; how to mend it.
+    One a line, as FILE:LINE: FIELD: what is wrong; how to fix it.
 
     Works offline and opens no model, data or reward file.
 

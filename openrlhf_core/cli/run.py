@@ -19,7 +19,7 @@ def run(job: RLHFJob, manifest: Path, output: Path | None, ray_address: str | No
     if ray_address is None:
         os.environ.update(local_ray_environment())
     # torch, Ray and transformers take seconds to import; other commands do without.
-    from openrlhf_core.driver import drive  # noqa: PLC0415
+    from openrlhf_core import driver  # noqa: PLC0415
     from openrlhf_core.orchestration.placement import group_resource  # noqa: PLC0415
     from openrlhf_core.orchestration.ray_runtime import local_ray, surrounding_ray  # noqa: PLC0415
     from openrlhf_core.surroundings import Surroundings  # noqa: PLC0415
@@ -50,7 +50,7 @@ def run(job: RLHFJob, manifest: Path, output: Path | None, ray_address: str | No
         token=None,
         notes=notes(plan, kind, cores) if ray_address is None else (),
     )
-    return drive(config, surroundings, sys.stdout)
+    return driver.run(config, surroundings, sys.stdout)
 
 
 def local_devices(plan: Plan, is_local: bool) -> tuple[Literal["CPU", "CUDA"], int]:

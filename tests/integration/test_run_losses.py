@@ -7,7 +7,7 @@ import run_lab
 
 
 @pytest.mark.parametrize(
-    ("actor", "worker"), [("LearnerActor", "learner rank 0"), ("RolloutActor", "rollout engine 0")]
+    ("actor", "worker"), [("LearnerActor", "policy rank 0"), ("RolloutActor", "rollout engine 0")]
 )
 def test_a_killed_worker_is_named(tmp_path: Path, actor: str, worker: str) -> None:
     running = run_lab.Running(tmp_path / "out", *run_lab.SMALL, "maxSteps=4000")

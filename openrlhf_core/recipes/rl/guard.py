@@ -1,4 +1,4 @@
-"""Stops a run whose numbers cannot be trusted: stale engine weights, rewards that never come."""
+"""Ends a run whose engines hold stale weights or whose rewards all fail."""
 
 from typing import Literal
 
@@ -43,5 +43,5 @@ class ScoreGuard:
         if self._steps >= STEPS_WITHOUT_SCORE:
             raise ConfigurationError(
                 f"no sample was scored in {self._steps} steps in a row; the first error: "
-                f"{self._first_error}. Mend the reward function, or its timeoutSeconds"
+                f"{self._first_error}. Fix the reward function, or raise its timeoutSeconds"
             )

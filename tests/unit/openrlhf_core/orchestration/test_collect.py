@@ -40,12 +40,12 @@ def task_error(cause: Exception) -> RayTaskError:
 def test_a_failed_call_becomes_the_error_of_its_cause(
     error: Exception, kind: type[RunError]
 ) -> None:
-    assert type(run_error("learner rank 1", error)) is kind
+    assert type(run_error("policy rank 1", error)) is kind
 
 
 def test_the_worker_is_named() -> None:
-    assert str(run_error("learner rank 1", NodeDiedError("n"))) == (
-        "learner rank 1 is lost: its node is gone"
+    assert str(run_error("policy rank 1", NodeDiedError("n"))) == (
+        "policy rank 1 is lost: its node is gone"
     )
-    told = str(run_error("learner rank 1", task_error(KeyError("x"))))
-    assert told == "learner rank 1 failed: KeyError: 'x'"
+    told = str(run_error("policy rank 1", task_error(KeyError("x"))))
+    assert told == "policy rank 1 failed: KeyError: 'x'"
