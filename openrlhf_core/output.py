@@ -126,7 +126,7 @@ def _read_run(output: Path) -> RunRecord | None:
 
 
 def _has_results(output: Path) -> bool:
-    """Whether a step was finished or a checkpoint committed: without either, a corrected spec may start over."""
+    """Whether a step was finished or a checkpoint committed; else a corrected spec may start."""
     metrics = output / "metrics.jsonl"
     has_rows = metrics.exists() and metrics.stat().st_size > 0
     return has_rows or any((output / "checkpoints").glob("step-*"))
