@@ -9,14 +9,14 @@ from openrlhf_core.spec.last_words import LAST_WORDS, LastWords, last_words_line
 from openrlhf_core.spec.progress import LAST_PROGRESS
 from rlhf_operator.clients.driver_log import MAX_LINES, read_log
 
-RECORD = '{"exitCode":10,"cause":"WorkerLost","message":"policy rank 1 is lost: its node is gone"}'
+RECORD = '{"exitCode":10,"cause":"WorkerLost","message":"learner rank 1 is lost: its node is gone"}'
 
 
 def test_the_record_and_the_progress_are_taken_out_of_the_log(build: Any) -> None:
     board = build.progress(step=10).model_dump_json(by_alias=True)
     log = read_log(f"first\n\n{LAST_WORDS}{RECORD}\n{LAST_PROGRESS}{board}\nlast\n")
     expected = LastWords(
-        exit_code=10, cause=Cause.WORKER_LOST, message="policy rank 1 is lost: its node is gone"
+        exit_code=10, cause=Cause.WORKER_LOST, message="learner rank 1 is lost: its node is gone"
     )
     assert log.last_words == expected
     assert log.progress is not None
