@@ -1,23 +1,24 @@
-"""The life of a sample: Prompt -> Rollout -> ScoredRollout -> TrainSample -> MicroBatch.
+"""The life of a sample: Prompt -> Rollout -> ScoredRollout -> OptimizerBatch.
 
 One rule of alignment holds everywhere: index t of `logprobs`, `action_mask`, `advantages` and their
 kin is about token t of `token_ids`. A log-prob at index t is of token t given the tokens before it;
 at index 0 and at prompt tokens it is 0. Shifts occur only in `openrlhf_core.models.logprobs`.
 
-Ragged data is NumPy (cheap to send between processes); a `MicroBatch` is the first padded tensor.
+Messages hold ragged NumPy arrays, which are cheap to send between processes. An objective's sample
+type stands beside its loss in `openrlhf_core.objectives`, with the tensors of a micro-batch.
 The worked example through this file: prompt "2+3=" as tokens [7, 9, 8, 5], completion "5<eos>" as
 [11, 1].
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, Int64
-from torch import Tensor
+from jaxtyping import Bool, Float32, Int32
 
 FinishReason = Literal["stop", "length"]
+S_co = TypeVar("S_co", covariant=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,61 +95,11 @@ class ScoredRollout:
 
 
 @dataclass(frozen=True, eq=False)
-class TrainSample:
-    """A completion ready to learn from. Made by the recipe, read by learners.
+class OptimizerBatch(Generic[S_co]):
+    """One rank's share of one optimizer step. Made by data.balance, read by a learner.
 
-    Example: TrainSample(token_ids=[7, 9, 8, 5, 11, 1], action_mask=[0, 0, 0, 0, 1, 1],
-    advantages=[0, 0, 0, 0, 0.7, 0.7], rollout_logprobs=[0, 0, 0, 0, -0.2, -0.1])
+    Every rank gets the same number of micro-batches (empty ones fill up). The samples carry their
+    loss weights, so that sums over micro-batches and ranks are the loss of the step.
     """
 
-    token_ids: Int32[np.ndarray, "seq"]
-    action_mask: Bool[np.ndarray, "seq"]
-    """True where the token was made by the model and is trained on."""
-    advantages: Float32[np.ndarray, "seq"]
-    rollout_logprobs: Float32[np.ndarray, "seq"]
-    old_logprobs: Float32[np.ndarray, "seq"] | None = None
-    """None: the update is the first on these samples, so the current log-probs are the old ones."""
-    ref_logprobs: Float32[np.ndarray, "seq"] | None = None
-    """None: no KL term in the loss."""
-
-    @property
-    def num_tokens(self) -> int:
-        return len(self.token_ids)
-
-
-@dataclass(frozen=True, eq=False)
-class OptimizerBatch:
-    """One optimizer step's share of one learner rank. Made by data.balance, read by a learner.
-
-    Every rank gets the same number of micro-batches (an empty one pads), and the counts over all
-    ranks that the loss is divided by.
-    """
-
-    micro_batches: tuple[tuple[TrainSample, ...], ...]
-    num_action_tokens: int
-    """Trained tokens of the optimizer step over all ranks and micro-batches."""
-    num_samples: int
-    """Samples with a trained token over all ranks and micro-batches."""
-    num_micro_batches: int
-    """Micro-batches with a trained token over all ranks."""
-
-
-@dataclass(frozen=True, eq=False)
-class MicroBatch:
-    """One forward pass as tensors, right-padded, or packed into one row. Made by engines.collate.
-
-    Example, two samples of lengths 6 and 3 padded: token_ids [2, 6], attention_mask
-    [[1,1,1,1,1,1],[1,1,1,0,0,0]]. Packed: token_ids [1, 9], position_ids [[0,1,2,3,4,5,0,1,2]],
-    attention_mask None.
-    """
-
-    token_ids: Int64[Tensor, "batch seq"]
-    position_ids: Int64[Tensor, "batch seq"]
-    attention_mask: Bool[Tensor, "batch seq"] | None
-    sample_ids: Int64[Tensor, "batch seq"]
-    """Which sample a token belongs to, from 0; -1 at padding."""
-    action_mask: Bool[Tensor, "batch seq"]
-    advantages: Float32[Tensor, "batch seq"]
-    rollout_logprobs: Float32[Tensor, "batch seq"]
-    old_logprobs: Float32[Tensor, "batch seq"] | None
-    ref_logprobs: Float32[Tensor, "batch seq"] | None
+    micro_batches: tuple[tuple[S_co, ...], ...]

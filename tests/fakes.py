@@ -21,6 +21,7 @@ from openrlhf_core.engines.protocols import (
     SyncGroup,
     WeightInfo,
 )
+from openrlhf_core.objectives.metrics import Measurement
 from openrlhf_core.orchestration.collect import Call
 from openrlhf_core.samples import OptimizerBatch
 from openrlhf_core.spec.exit_codes import WorkAbandoned
@@ -66,23 +67,25 @@ class FakeLearner:
     diary: Diary = field(default_factory=list)
     weight: float = 0.0
     gap: float = 0.0
-    updates: list[OptimizerBatch] = field(default_factory=list)
+    updates: list[OptimizerBatch[Any]] = field(default_factory=list)
     is_abandoned: bool = False
 
     def score(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
         self.diary.append("learner reads log-probs")
         return [[fake_logprobs(ids) for ids in batch] for batch in micro_batches]
 
-    def update(self, batch: OptimizerBatch, *, may_abandon: bool = False) -> dict[str, float]:
+    def update(
+        self, batch: OptimizerBatch[Any], *, may_abandon: bool = False
+    ) -> dict[str, Measurement]:
         if may_abandon and self.is_abandoned:
             raise WorkAbandoned("the fake learner left its work")
         self.diary.append("learner updates")
         self.updates.append(batch)
         self.weight += 1.0
         return {
-            "policy/loss": self.weight,
-            "policy/skipped_updates": 0.0,
-            "rollout/logprob_gap": self.gap,
+            "policy/loss": Measurement(self.weight),
+            "policy/skipped_updates": Measurement(0.0),
+            "rollout/logprob_gap": Measurement(self.gap),
         }
 
     def abandon(self) -> None:

@@ -1,83 +1,83 @@
-"""Masked reductions, and how per-token losses become the one loss of an optimizer step.
+"""Masked reductions, and the loss weights that make per-token losses the loss of an optimizer step.
 
-An optimizer step spreads over micro-batches and data-parallel ranks. Each micro-batch yields its
-share of the loss, divided by counts of the whole step, so that plain sums over micro-batches and
-ranks give the loss, however the samples were laid out.
+An optimizer step spreads over micro-batches, ranks and slices of a sequence. Each token carries a
+weight, so that the plain sum of weight x loss over all of them is the loss of the step.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 from openrlhf_core.spec.kinds.rl import Aggregation
 
 
 @dataclass(frozen=True)
-class StepCounts:
-    """What the loss of one optimizer step is divided by, counted over all ranks."""
+class LossAggregation:
+    """How the losses of an optimizer step's targets become one number.
 
-    num_action_tokens: int
-    num_samples: int
-    """Samples with a trained token."""
-    num_micro_batches: int
-    """Micro-batches with a trained token."""
+    With N the targets of the step, S its samples, B its micro-batches (those with a target, over
+    all ranks) and n the targets of the sample, b those of its micro-batch, a target weighs:
+    TokenMean 1/N (DAPO, arXiv:2503.14476, equation 8); SequenceMean 1/(S n) (GRPO,
+    arXiv:2402.03300, equation 3); ConstantLength 1/(S x length) (Dr. GRPO, arXiv:2503.20783,
+    section 3.1); MicroBatchTokenMean 1/(B b).
+    """
+
+    kind: Aggregation = "TokenMean"
+    length: int = 1
+    """The longest completion, by which ConstantLength divides."""
+
+    def weights(self, targets: Sequence[Sequence[int]]) -> list[list[float]]:
+        """Returns the weight of a target of each sample.
+
+        `targets` has the number of targets of every sample of the optimizer step, by micro-batch,
+        over all ranks. A sample without targets counts nowhere and has weight 0.
+
+        >>> LossAggregation("SequenceMean").weights([[1, 4], [2]])
+        [[0.3333333333333333, 0.08333333333333333], [0.16666666666666666]]
+        """
+        num_targets = sum(map(sum, targets))
+        num_samples = sum(count > 0 for batch in targets for count in batch)
+        num_batches = sum(any(batch) for batch in targets)
+
+        def divisor(count: int, batch: Sequence[int]) -> int:
+            if self.kind == "TokenMean":
+                return num_targets
+            if self.kind == "SequenceMean":
+                return num_samples * count
+            if self.kind == "ConstantLength":
+                return num_samples * self.length
+            return num_batches * sum(batch)
+
+        return [[1 / divisor(n, batch) if n else 0.0 for n in batch] for batch in targets]
+
+
+def target_weights(targets: Bool[np.ndarray, "seq"], weight: float) -> Float32[np.ndarray, "seq"]:
+    """Returns the weight at each target and 0 elsewhere."""
+    return np.where(targets, np.float32(weight), np.float32(0))
+
+
+def keep(values: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Returns the values where the mask is true and 0 elsewhere, whatever was there."""
+    return values.masked_fill(~mask, 0.0)
 
 
 def masked_sum(values: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
-    """Sum of the values where the mask is true; what lies elsewhere, NaN too, plays no part."""
-    return values.masked_fill(~mask, 0.0).sum()
+    """Returns the sum of the values where the mask is true; others, NaN too, do not count."""
+    return keep(values, mask).sum()
 
 
 def masked_max(values: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
-    """Largest value where the mask is true; minus infinity when it is true nowhere."""
+    """Returns the largest value where the mask is true; minus infinity when it is true nowhere."""
     kept = values.masked_fill(~mask, -torch.inf)
     return kept.max() if kept.numel() else kept.new_tensor(-torch.inf)
 
 
-def token_weights(
-    mask: Bool[Tensor, "batch seq"],
-    sample_ids: Int64[Tensor, "batch seq"],
-    aggregation: Aggregation,
-    counts: StepCounts,
-    max_completion_tokens: int,
-) -> Float[Tensor, "batch seq"]:
-    """The factor of each token's loss, so that the step's loss is the sum of factor x loss.
-
-    With m the mask, N the action tokens, S the samples and B the micro-batches of the step:
-    TokenMean m/N (DAPO, arXiv:2503.14476, equation 8); SequenceMean m/(S x tokens of the sample)
-    (GRPO, arXiv:2402.03300, equation 3); ConstantLength m/(S x max_completion_tokens) (Dr. GRPO,
-    arXiv:2503.20783, section 3.1); MicroBatchTokenMean m/(B x tokens of the micro-batch).
-    """
-    weights = mask.to(torch.float32)
-    if aggregation == "TokenMean":
-        return weights / max(counts.num_action_tokens, 1)
-    if aggregation == "ConstantLength":
-        return weights / max(counts.num_samples * max_completion_tokens, 1)
-    if aggregation == "MicroBatchTokenMean":
-        return weights / (weights.sum().clamp(min=1.0) * max(counts.num_micro_batches, 1))
-    return weights / (_tokens_of_own_sample(weights, sample_ids) * max(counts.num_samples, 1))
-
-
-def aggregate_loss(
-    losses: Float[Tensor, "batch seq"],
-    mask: Bool[Tensor, "batch seq"],
-    sample_ids: Int64[Tensor, "batch seq"],
-    *,
-    aggregation: Aggregation,
-    counts: StepCounts,
-    max_completion_tokens: int,
+def weighted_sum(
+    losses: Float[Tensor, "*shape"], weights: Float[Tensor, "*shape"]
 ) -> Float[Tensor, ""]:
-    """This micro-batch's share of the step's loss; `token_weights` says how tokens count."""
-    weights = token_weights(mask, sample_ids, aggregation, counts, max_completion_tokens)
-    return masked_sum(losses * weights, mask)
-
-
-def _tokens_of_own_sample(
-    weights: Float[Tensor, "batch seq"], sample_ids: Int64[Tensor, "batch seq"]
-) -> Float[Tensor, "batch seq"]:
-    """Action tokens of the sample that each token belongs to, at least 1."""
-    owner = sample_ids.clamp(min=0).flatten()  # padding has no action tokens: any owner will do
-    totals = weights.new_zeros(weights.numel() + 1).index_add(0, owner, weights.flatten())
-    return totals[owner].clamp(min=1.0).view_as(weights)
+    """Returns the sum of weight x loss; a loss with weight 0 does not count, even if it is NaN."""
+    return masked_sum(losses * weights, weights != 0)

@@ -1,20 +1,47 @@
-"""Which samples share a micro-batch, which rank learns from them, and in which optimizer step.
+"""Plans optimizer steps: which samples share a micro-batch, on which rank, with which loss weight.
 
-Samples of like length share a micro-batch, so that sorting does what packing would: little is
-padded. Ranks get like numbers of tokens, and the same number of micro-batches, because their
-collectives go in step.
+Works for the samples of every objective. Samples of similar length share a micro-batch, so that
+little is padded. Ranks get similar numbers of tokens and the same number of micro-batches, because
+all ranks take part in every collective.
 """
 
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from openrlhf_core.algorithms.aggregate import LossAggregation
 from openrlhf_core.data.sampler import shuffled
-from openrlhf_core.samples import OptimizerBatch, TrainSample
+from openrlhf_core.objectives.objective import S
+from openrlhf_core.samples import OptimizerBatch
 
 Indices = tuple[int, ...]
+
+
+class Size(NamedTuple):
+    """How large one sample or one micro-batch is."""
+
+    longest: int
+    """Tokens of the longest row."""
+    num_tokens: int
+    num_rows: int
+    num_samples: int
+
+    @staticmethod
+    def of(row_lengths: Sequence[int]) -> "Size":
+        """The size of one sample."""
+        return Size(max(row_lengths), sum(row_lengths), len(row_lengths), 1)
+
+    def with_next(self, other: "Size") -> "Size":
+        """The size of both together."""
+        return Size(
+            max(self.longest, other.longest),
+            self.num_tokens + other.num_tokens,
+            self.num_rows + other.num_rows,
+            self.num_samples + other.num_samples,
+        )
 
 
 @dataclass(frozen=True)
@@ -35,103 +62,108 @@ class BatchLimits:
                 "give one of them"
             )
 
-    def admits(self, num_samples: int, longest: int, num_tokens: int) -> bool:
-        """Whether so many samples with so many tokens fit one micro-batch."""
+    def admits(self, size: Size) -> bool:
+        """Whether a micro-batch may be of this size."""
         if self.micro_batch_size is not None:
-            return num_samples <= self.micro_batch_size
+            return size.num_samples <= self.micro_batch_size
         assert self.max_tokens is not None
-        return (num_tokens if self.packing else num_samples * longest) <= self.max_tokens
+        num_tokens = size.num_tokens if self.packing else size.num_rows * size.longest
+        return num_tokens <= self.max_tokens
 
 
 def plan_updates(
-    samples: Sequence[TrainSample],
+    samples: Sequence[S],
     *,
     train_batch_size: int,
     num_ranks: int,
     epochs: int,
     key: tuple[int, ...],
     limits: BatchLimits,
-) -> list[list[OptimizerBatch]]:
-    """The optimizer steps of one rollout: [step][rank] -> batch.
+    aggregation: LossAggregation,
+) -> list[list[OptimizerBatch[S]]]:
+    """Returns the optimizer steps of one rollout: [step][rank] -> batch.
 
-    Each epoch takes every sample with a trained token once, in an order that depends only on
-    `key`, as (run seed, step), and the epoch. It has ceil(len(samples) / train_batch_size) steps
-    of equal size (give or take one), however many samples are masked; a step that would be empty
-    is left out.
+    Each epoch takes every sample with a target once, in an order that depends only on `key`, as
+    (run seed, step), and the epoch. It has ceil(len(samples) / train_batch_size) steps of equal
+    size (give or take one), however many samples are masked; a step that would be empty is left
+    out.
     """
-    live = [index for index, sample in enumerate(samples) if sample.action_mask.any()]
+    live = [index for index, sample in enumerate(samples) if sample.num_targets]
     steps = min(-(-len(samples) // train_batch_size), len(live))
     batches = []
     for epoch in range(epochs if steps else 0):
         order = [live[index] for index in shuffled(len(live), (*key, epoch))]
         for chosen in np.array_split(order, steps):
-            batches.append(_optimizer_step([samples[i] for i in chosen], num_ranks, limits))
+            share = [samples[i] for i in chosen]
+            batches.append(_optimizer_step(share, num_ranks, limits, aggregation))
     return batches
 
 
 def plan_forward(
-    lengths: Sequence[int], num_ranks: int, limits: BatchLimits
+    row_lengths: Sequence[Sequence[int]], num_ranks: int, limits: BatchLimits
 ) -> list[list[Indices]]:
-    """Micro-batches of sample indices for each rank: [rank][micro-batch] -> indices.
+    """Returns micro-batches of sample indices for each rank: [rank][micro-batch] -> indices.
 
-    Every rank has the same number of micro-batches (an empty one pads) and every index is in
-    exactly one.
+    `row_lengths` has the lengths of each sample's rows. Every rank has the same number of
+    micro-batches (empty ones fill up) and every index is in exactly one.
     """
-    shares = _shares(lengths, num_ranks)
-    plans = [_micro_batches(share, lengths, limits) for share in shares]
+    sizes = [Size.of(lengths) for lengths in row_lengths]
+    shares = _shares(sizes, num_ranks)
+    plans = [_micro_batches(share, sizes, limits) for share in shares]
     count = max(map(len, plans))
     return [_stretched(plan, count) for plan in plans]
 
 
 def _optimizer_step(
-    samples: Sequence[TrainSample], num_ranks: int, limits: BatchLimits
-) -> list[OptimizerBatch]:
-    plan = plan_forward([sample.num_tokens for sample in samples], num_ranks, limits)
-    num_action_tokens = sum(int(sample.action_mask.sum()) for sample in samples)
-    num_micro_batches = sum(bool(indices) for rank in plan for indices in rank)
+    samples: Sequence[S], num_ranks: int, limits: BatchLimits, aggregation: LossAggregation
+) -> list[OptimizerBatch[S]]:
+    plan = plan_forward([sample.row_lengths for sample in samples], num_ranks, limits)
+    batches = [[[samples[i] for i in indices] for indices in rank] for rank in plan]
+    targets = [[sample.num_targets for sample in batch] for rank in batches for batch in rank]
+    weights = iter(aggregation.weights(targets))
     return [
         OptimizerBatch(
-            micro_batches=tuple(tuple(samples[i] for i in indices) for indices in rank),
-            num_action_tokens=num_action_tokens,
-            num_samples=len(samples),
-            num_micro_batches=num_micro_batches,
+            tuple(
+                tuple(s.with_loss_weight(w) for s, w in zip(batch, next(weights), strict=True))
+                for batch in rank
+            )
         )
-        for rank in plan
+        for rank in batches
     ]
 
 
-def _shares(lengths: Sequence[int], num_ranks: int) -> list[list[int]]:
+def _shares(sizes: Sequence[Size], num_ranks: int) -> list[list[int]]:
     """Each rank's samples, longest first: the next goes to the rank with the fewest tokens.
 
     Longest processing time first (Graham 1969): at most 4/3 of the best makespan.
     """
     shares: list[list[int]] = [[] for _ in range(num_ranks)]
     loads = [(0, 0, rank) for rank in range(num_ranks)]
-    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+    for index in sorted(range(len(sizes)), key=lambda i: (-sizes[i].longest, i)):
         load, num_samples, rank = heapq.heappop(loads)
         shares[rank].append(index)
-        heapq.heappush(loads, (load + lengths[index], num_samples + 1, rank))
+        heapq.heappush(loads, (load + sizes[index].num_tokens, num_samples + 1, rank))
     return shares
 
 
 def _micro_batches(
-    share: Sequence[int], lengths: Sequence[int], limits: BatchLimits
+    share: Sequence[int], sizes: Sequence[Size], limits: BatchLimits
 ) -> list[Indices]:
     """Cuts samples that are sorted by length, longest first, wherever the limit is reached."""
     batches: list[list[int]] = []
-    num_tokens = 0
+    size = Size(0, 0, 0, 0)
     for index in share:
-        num_tokens += lengths[index]
-        if batches and limits.admits(len(batches[-1]) + 1, lengths[batches[-1][0]], num_tokens):
+        size = size.with_next(sizes[index])
+        if batches and limits.admits(size):
             batches[-1].append(index)
         else:
             batches.append([index])
-            num_tokens = lengths[index]
+            size = sizes[index]
     return [tuple(batch) for batch in batches]
 
 
 def _stretched(batches: Sequence[Indices], count: int) -> list[Indices]:
-    """The same samples in `count` micro-batches: the fullest are halved, then empty ones pad."""
+    """Returns the samples in `count` micro-batches: halves the fullest, then adds empty ones."""
     stretched = list(batches)
     while len(stretched) < count:
         fullest = max(range(len(stretched)), key=lambda i: len(stretched[i]), default=None)

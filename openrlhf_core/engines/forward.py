@@ -1,4 +1,4 @@
-"""Log-probs of given tokens without gradients, for learners and the reference model."""
+"""Scores of given tokens without gradients, for learners and frozen models."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,30 +6,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from openrlhf_core.engines.collate import (
-    collate_token_ids,
-    packed_positions,
-    ragged,
-    to_device,
-)
-from openrlhf_core.models.logprobs import predictable_tokens
+from openrlhf_core.engines.collate import collate_token_ids, ragged
 
 
-def forward_logprobs(
-    policy: Callable[..., tuple[Tensor, Tensor]],
+def forward_scores(
+    model: Callable[..., tuple[Tensor, ...]],
     token_ids: Sequence[np.ndarray],
     *,
     pad_id: int,
     packing: bool,
-    temperature: float,
     device: torch.device,
 ) -> list[np.ndarray]:
-    """Log-probs, float32, of each token of one micro-batch; `policy` is called as `PolicyModel` is.
+    """Returns a float32 number for each token of one micro-batch: the model's first tensor.
 
-    An empty micro-batch still runs a forward pass, for ranks that compute in step.
+    For TokenLogprobs these are log-probs. `model` is called as `PolicyModel` is. An empty
+    micro-batch still runs a forward pass, for ranks that take part in collectives.
     """
-    batch = to_device(collate_token_ids(token_ids, pad_id, packing), device)
-    selected = predictable_tokens(batch.sample_ids)
+    batch = collate_token_ids(token_ids, pad_id, packing).to(device)
     with torch.no_grad():
-        logprobs, _ = policy(batch.token_ids, packed_positions(batch), selected, temperature)
-    return ragged(logprobs, batch, [len(ids) for ids in token_ids])
+        scores, *_ = model(batch.token_ids, batch.packed_position_ids, batch.selected)
+    return ragged(scores, batch)

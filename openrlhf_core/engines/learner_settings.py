@@ -1,11 +1,10 @@
-"""What a learner is told when it is made, each a slice of the training spec."""
+"""What a learner is made with; each class is a slice of the training spec."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from openrlhf_core.models.load import Attention, DeviceKind, Dtype
 from openrlhf_core.spec.kinds.learner import OptimizerSpec
-from openrlhf_core.spec.planning.presets import KLSettings, PolicyLossSettings
+from openrlhf_core.spec.kinds.placement import Role
 
 
 @dataclass(frozen=True)
@@ -34,12 +33,9 @@ class Hardware:
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """Which model, and how it is held and run."""
+    """How a model is held and run; its directory and its output are given beside it."""
 
-    directory: Path
     dtype: Dtype
-    temperature: float
-    """Log-probs are those after division by it, as the rollout engine's are."""
     pad_id: int
     packing: bool = False
     attention: Attention = "Auto"
@@ -48,22 +44,13 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How weights are updated."""
+    """How the weights of one role are updated."""
 
+    role: Role
+    """Metrics of its optimizer are named after it, as `policy/grad_norm`."""
     optimizer: OptimizerSpec
     total_steps: int
     """Optimizer steps of the whole run, for the learning rate's schedule."""
     zero_stage: int
     gradient_checkpointing: bool
     seed: int
-
-
-@dataclass(frozen=True)
-class PolicyObjective:
-    """The loss of recipe RL, with every choice made."""
-
-    policy_loss: PolicyLossSettings
-    kl: KLSettings
-    entropy_coefficient: float
-    max_completion_tokens: int
-    """Longest completion, by which aggregation ConstantLength divides."""

@@ -7,11 +7,12 @@ take turns on its devices.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
 
+from openrlhf_core.objectives.metrics import Measurement
 from openrlhf_core.samples import FinishReason, OptimizerBatch
 
 
@@ -72,7 +73,9 @@ class Scorer(Protocol):
 class Trainer(Protocol):
     """One rank of a role that is trained. `update` is collective over the ranks."""
 
-    def update(self, batch: OptimizerBatch, *, may_abandon: bool = False) -> dict[str, float]:
+    def update(
+        self, batch: OptimizerBatch[Any], *, may_abandon: bool = False
+    ) -> dict[str, Measurement]:
         """Does one optimizer step and returns its metrics, reduced over all ranks."""
 
     def abandon(self) -> None:

@@ -1,10 +1,13 @@
 """A causal language model as learners see it: tokens in, their log-probs and entropies out."""
 
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Int64
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from openrlhf_core.models.logprobs import ChunkedHead, token_logprobs
+from openrlhf_core.objectives.outputs import LogprobTensors, TokenLogprobs
+
+PLAIN = TokenLogprobs()
 
 
 class PolicyModel(nn.Module):
@@ -13,8 +16,9 @@ class PolicyModel(nn.Module):
     Parameters keep their Hugging Face names behind the prefix `model.`.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, output: TokenLogprobs = PLAIN) -> None:
         super().__init__()
+        self.output = output
         head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
         model.set_output_embeddings(ChunkedHead(head.weight))  # type: ignore[no-untyped-call]
         self.model = model
@@ -24,9 +28,8 @@ class PolicyModel(nn.Module):
         token_ids: Int64[Tensor, "batch seq"],
         packed_position_ids: Int64[Tensor, "batch seq"] | None,
         selected: Bool[Tensor, "batch seq"],
-        temperature: float,
-    ) -> tuple[Float[Tensor, "batch seq"], Float[Tensor, "batch seq"]]:
-        """Log-probs and entropies of the selected tokens, 0 elsewhere.
+    ) -> LogprobTensors:
+        """Returns log-probs and entropies of the selected tokens, 0 elsewhere.
 
         Rows are either right-padded (None) or hold samples end to end, each starting where the
         position ids start from 0. Padding needs no mask: it comes after every token that is
@@ -36,7 +39,9 @@ class PolicyModel(nn.Module):
             input_ids=token_ids, position_ids=packed_position_ids, use_cache=False
         ).last_hidden_state  # [batch, seq, hidden]
         head = self.model.get_output_embeddings()  # type: ignore[no-untyped-call]
-        return token_logprobs(head, hidden, token_ids, selected, temperature)
+        return LogprobTensors(
+            *token_logprobs(head, hidden, token_ids, selected, self.output.temperature)
+        )
 
 
 def huggingface_name(parameter_name: str) -> str:

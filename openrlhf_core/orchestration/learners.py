@@ -3,8 +3,9 @@
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import ray
@@ -14,13 +15,14 @@ from openrlhf_core.data.balance import BatchLimits
 from openrlhf_core.engines.learner_settings import (
     Hardware,
     ModelSettings,
-    PolicyObjective,
     Rank,
     TrainingSettings,
 )
 from openrlhf_core.engines.protocols import Learner, SyncGroup, WeightInfo
 from openrlhf_core.engines.weight_sync.backend import SyncBackend
 from openrlhf_core.engines.weight_sync.sender import WeightSender, make_sender
+from openrlhf_core.objectives.metrics import Measurement
+from openrlhf_core.objectives.objective import Objective
 from openrlhf_core.orchestration.actor_group import ActorGroup, Launcher
 from openrlhf_core.orchestration.collect import Call, Collect
 from openrlhf_core.orchestration.placement import Seat
@@ -39,7 +41,7 @@ class LearnerSetup:
     source: str
     model: ModelSettings
     training: TrainingSettings
-    objective: PolicyObjective
+    objective: Objective[Any, Any]
     hardware: Hardware
     sync_backend: SyncBackend
 
@@ -49,8 +51,14 @@ class LearnerSetup:
         from openrlhf_core.engines.deepspeed.learner import DeepSpeedLearner  # noqa: PLC0415
 
         directory = self.locator.locate(self.source, "model", self.model.trust_remote_code)
-        model = replace(self.model, directory=directory)
-        return DeepSpeedLearner(rank, self.hardware, model, self.training, self.objective)
+        return DeepSpeedLearner(
+            rank,
+            self.hardware,
+            directory=directory,
+            model=self.model,
+            training=self.training,
+            objective=self.objective,
+        )
 
     def make_sender(
         self, group: SyncGroup, weights: Sequence[WeightInfo], rank: int
@@ -96,7 +104,7 @@ class LearnerActor:
     def score(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
         return self._learner.score(micro_batches)
 
-    def update(self, batch: OptimizerBatch, may_abandon: bool) -> dict[str, float]:
+    def update(self, batch: OptimizerBatch[Any], may_abandon: bool) -> dict[str, Measurement]:
         return self._learner.update(batch, may_abandon=may_abandon)
 
     @ray.method(concurrency_group="control")
@@ -147,8 +155,8 @@ class LearnerGroup:
         return score(self._actors, sequences, self._limits, self._collect)
 
     def update(
-        self, batches: Sequence[OptimizerBatch], *, may_abandon: bool = False
-    ) -> dict[str, float]:
+        self, batches: Sequence[OptimizerBatch[Any]], *, may_abandon: bool = False
+    ) -> dict[str, Measurement]:
         """Does one optimizer step, `batches` by rank; returns metrics over all ranks.
 
         A request to stop waits for its end, as long as the grace period lasts, or ends it with
@@ -158,7 +166,7 @@ class LearnerGroup:
             lambda actor, batch: actor.update.remote(batch, may_abandon), batches
         )
         on_stop = self.abandon if may_abandon else None
-        metrics: dict[str, float] = self._collect(calls, finish=True, on_stop=on_stop)[0]
+        metrics: dict[str, Measurement] = self._collect(calls, finish=True, on_stop=on_stop)[0]
         return metrics
 
     def abandon(self) -> None:

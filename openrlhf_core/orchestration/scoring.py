@@ -5,7 +5,7 @@ A scorer is the reference today. Its ranks work apart: each holds the whole mode
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import ray
@@ -13,6 +13,7 @@ import ray
 from openrlhf_core.data.balance import BatchLimits, plan_forward
 from openrlhf_core.engines.learner_settings import Hardware, ModelSettings
 from openrlhf_core.engines.reference_model import ReferenceModel
+from openrlhf_core.objectives.outputs import ModelOutput
 from openrlhf_core.orchestration.actor_group import ActorGroup, Launcher
 from openrlhf_core.orchestration.collect import Call, Collect
 from openrlhf_core.orchestration.placement import Seat
@@ -28,12 +29,13 @@ class ScorerSetup:
     locator: Locator
     source: str
     model: ModelSettings
+    output: ModelOutput
     hardware: Hardware
 
     def make(self) -> ReferenceModel:
         """Loads one copy of the model, in the process that calls this."""
         directory = self.locator.locate(self.source, "model", self.model.trust_remote_code)
-        return ReferenceModel(replace(self.model, directory=directory), self.hardware)
+        return ReferenceModel(directory, self.model, self.hardware, self.output)
 
 
 class ScorerActor:
@@ -89,7 +91,7 @@ def score(
     collect: Collect,
 ) -> list[np.ndarray]:
     """Shares sequences of token ids over the ranks; results in order and shape as given."""
-    shares = plan_forward([len(ids) for ids in sequences], len(actors), limits)
+    shares = plan_forward([(len(ids),) for ids in sequences], len(actors), limits)
     calls = actors.calls_with(
         lambda actor, share: actor.score.remote([[sequences[i] for i in batch] for batch in share]),
         shares,

@@ -11,6 +11,7 @@ from typing import Literal
 
 Unit = Literal["", "nats", "tokens", "samples", "seconds", "ratio", "updates", "passes", "versions"]
 Better = Literal["higher", "lower"]
+Merge = Literal["mean", "max", "sum", "first", "last"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Metric:
     """Whether the operator copies it into the object's status (at most 32)."""
     better: Better | None = None
     """Which way is progress; None when neither is, or it depends."""
+    merge: Merge = "mean"
+    """How the optimizer steps of one step become one number, where each of them reports it."""
 
     @property
     def prometheus_name(self) -> str:
@@ -57,16 +60,36 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("response/length_mean", "Mean length of the completions.", "tokens", True),
     Metric("response/length_max", "Longest completion.", "tokens"),
     Metric("response/truncated_ratio", "Completions cut at their longest.", "ratio", True),
-    Metric("policy/loss", "Loss of the policy, mean over the optimizer steps.", "", True),
+    Metric("policy/loss", "Loss of the policy.", "", True),
     Metric("policy/clip_ratio", "Tokens whose ratio was clipped.", "ratio", True),
     Metric("policy/approx_kl", "Mean KL divergence from the policy of the rollout.", "nats"),
     Metric("policy/grad_norm", "Norm of the gradient before clipping.", "", True),
-    Metric("policy/learning_rate", "Learning rate of the last optimizer step.", "", True),
-    Metric("policy/skipped_updates", "Optimizer steps left out, not finite.", "updates", True),
-    Metric("value/loss", "Loss of the critic."),
-    Metric("ratio/max", "Largest ratio of new to old probability of a token.", "", True),
-    Metric("rollout/logprob_gap", "Mean |engine - learner| of tokens' log-probs.", "nats", True),
-    Metric("rollout/logprob_gap_max", "Largest |engine - learner| of a log-prob.", "nats", True),
+    Metric("policy/learning_rate", "Learning rate.", "", True, merge="last"),
+    Metric(
+        "policy/skipped_updates",
+        "Optimizer steps that changed no weight, because loss or gradients were not finite.",
+        "updates",
+        True,
+        merge="sum",
+    ),
+    Metric(
+        "ratio/max", "Largest ratio of new to old probability of a token.", "", True, merge="max"
+    ),
+    # Later optimizer steps see weights that the engine never held.
+    Metric(
+        "rollout/logprob_gap",
+        "Mean |engine - learner| of tokens' log-probs.",
+        "nats",
+        True,
+        merge="first",
+    ),
+    Metric(
+        "rollout/logprob_gap_max",
+        "Largest |engine - learner| of a token's log-prob.",
+        "nats",
+        True,
+        merge="first",
+    ),
     Metric("rollout/num_samples", "Completions made.", "samples"),
     Metric("rollout/num_tokens", "Tokens of the completions made.", "tokens"),
     Metric(
@@ -93,7 +116,6 @@ FAMILIES: tuple[MetricFamily, ...] = (
         "function",
         Metric("reward_function/mean", "Mean raw score of one reward function."),
     ),
-    MetricFamily("eval", "dataset", Metric("eval/reward", "Mean score on an evaluation dataset.")),
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in CATALOGUE}

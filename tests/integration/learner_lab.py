@@ -26,13 +26,15 @@ from openrlhf_core.engines.deepspeed.learner import DeepSpeedLearner
 from openrlhf_core.engines.learner_settings import (
     Hardware,
     ModelSettings,
-    PolicyObjective,
     Rank,
     TrainingSettings,
 )
 from openrlhf_core.engines.reference_model import ReferenceModel
 from openrlhf_core.models.load import Dtype
-from openrlhf_core.samples import OptimizerBatch, TrainSample
+from openrlhf_core.objectives.metrics import merge_updates
+from openrlhf_core.objectives.outputs import TokenLogprobs
+from openrlhf_core.objectives.policy import PolicyObjective, PolicySample
+from openrlhf_core.samples import OptimizerBatch
 from openrlhf_core.spec.exit_codes import ConfigurationError, NonFiniteError, WorkAbandoned
 from openrlhf_core.spec.kinds.learner import OptimizerSpec
 from openrlhf_core.spec.planning.presets import KLSettings, PolicyLossSettings
@@ -55,7 +57,10 @@ EXPORTED: tuple[tuple[str, int, Dtype], ...] = (
     ("qwen2-tied", 3, "BFloat16"),
 )
 OBJECTIVE = PolicyObjective(
-    PolicyLossSettings(0.2, 0.2, None, "TokenMean"), KLSettings(0.1, "Loss", "K3"), 0.01, 16
+    PolicyLossSettings(0.2, 0.2, None, "TokenMean"),
+    KLSettings(0.1, "Loss", "K3"),
+    entropy_coefficient=0.01,
+    output=TokenLogprobs(temperature=0.9),
 )
 
 
@@ -76,14 +81,15 @@ def write_models(directory: Path) -> None:
         (directory / name / "tokenizer.json").write_text("{}")
 
 
-def make_samples(step: int) -> list[TrainSample]:
-    """Four samples of unequal lengths; the same for the same step."""
+def make_samples(step: int) -> list[PolicySample]:
+    """Four samples of unequal lengths with the weights of a token mean; the same for the same
+    step."""
     generator = np.random.default_rng(step)
     samples = []
     for length in (11, 5, 8, 14):
         mask = np.arange(length) >= 3
         samples.append(
-            TrainSample(
+            PolicySample(
                 token_ids=generator.integers(0, 96, length).astype(np.int32),
                 action_mask=mask,
                 advantages=np.where(mask, generator.normal(), 0).astype(np.float32),
@@ -91,17 +97,13 @@ def make_samples(step: int) -> list[TrainSample]:
                 ref_logprobs=np.where(mask, -4.6, 0).astype(np.float32),
             )
         )
-    return samples
+    num_targets = sum(sample.num_targets for sample in samples)
+    return [sample.with_loss_weight(1 / num_targets) for sample in samples]
 
 
-def make_batch(micro_batches: Sequence[Sequence[TrainSample]], samples: Sequence[TrainSample]):
-    """One rank's share of a step over `samples`."""
-    return OptimizerBatch(
-        tuple(tuple(one) for one in micro_batches),
-        num_action_tokens=sum(int(sample.action_mask.sum()) for sample in samples),
-        num_samples=len(samples),
-        num_micro_batches=len(samples),
-    )
+def make_batch(micro_batches: Sequence[Sequence[PolicySample]]) -> OptimizerBatch[PolicySample]:
+    """One rank's share of a step."""
+    return OptimizerBatch(tuple(tuple(one) for one in micro_batches))
 
 
 class Lab:
@@ -113,35 +115,38 @@ class Lab:
 
     def learner(
         self, stage: int, layout: str = "qwen2-tied", dtype: Dtype = "Float32", **options: Any
-    ) -> DeepSpeedLearner:
-        model = ModelSettings(self.work / layout, dtype, temperature=0.9, pad_id=0)
+    ) -> DeepSpeedLearner[PolicySample]:
+        model = ModelSettings(dtype, pad_id=0)
         optimizer = OptimizerSpec(learning_rate=1e-2, gradient_clip=1e6, weight_decay=0.01)
-        training = TrainingSettings(optimizer, 10, stage, gradient_checkpointing=False, seed=5)
+        training = TrainingSettings(
+            "Policy", optimizer, 10, stage, gradient_checkpointing=False, seed=5
+        )
         model_options = {k: v for k, v in options.items() if hasattr(model, k)}
         training_options = {k: v for k, v in options.items() if hasattr(training, k)}
         return DeepSpeedLearner(
             self.rank,
             HARDWARE,
-            replace(model, **model_options),
-            replace(training, **training_options),
-            OBJECTIVE,
+            directory=self.work / layout,
+            model=replace(model, **model_options),
+            training=replace(training, **training_options),
+            objective=OBJECTIVE,
         )
 
-    def batch(self, step: int) -> OptimizerBatch:
+    def batch(self, step: int) -> OptimizerBatch[PolicySample]:
         """One sample a micro-batch; with two ranks 3 + 1 samples, so that one rank runs empty."""
         samples = make_samples(step)
         if self.rank.world_size == 1:
-            return make_batch([[sample] for sample in samples], samples)
+            return make_batch([[sample] for sample in samples])
         shares = [[samples[0], samples[1], samples[2]], [samples[3]]]
         mine = [[sample] for sample in shares[self.rank.index]]
-        return make_batch(mine + [[]] * (3 - len(mine)), samples)
+        return make_batch(mine + [[]] * (3 - len(mine)))
 
     def stages(self) -> dict[int, Any]:
         """Gradients of the first step and weights after the second, for every ZeRO stage."""
         results = {}
         for stage in STAGES:
             learner = self.learner(stage)
-            metrics = [learner.update(self.batch(0)), learner.update(self.batch(1))]
+            metrics = [update(learner, self.batch(0)), update(learner, self.batch(1))]
             results[stage] = {
                 "metrics": metrics,
                 "weights": whole_weights(learner),
@@ -152,7 +157,7 @@ class Lab:
     def layouts(self) -> dict[str, Any]:
         """The same samples as micro-batches of every kind, first step."""
         samples = make_samples(0)
-        ordered = sorted(samples, key=lambda sample: sample.num_tokens)
+        ordered = sorted(samples, key=lambda sample: len(sample.token_ids))
         kinds = {
             "one padded": ([samples], False),
             "one packed": ([samples], True),
@@ -162,13 +167,13 @@ class Lab:
         }
         results = {}
         for name, (micro_batches, packing) in kinds.items():
-            batch = make_batch(micro_batches, samples)
+            batch = make_batch(micro_batches)
             results[name] = {
-                "metrics": [self.learner(2, packing=packing).update(batch)],
+                "metrics": [update(self.learner(2, packing=packing), batch)],
                 "gradients": gradients(self.learner(2, packing=packing), 2, batch),
             }
         results["recomputed activations"] = {
-            "metrics": [self.learner(3, gradient_checkpointing=True).update(self.batch(0))],
+            "metrics": [update(self.learner(3, gradient_checkpointing=True), self.batch(0))],
             "gradients": gradients(self.learner(3, gradient_checkpointing=True), 3, self.batch(0)),
         }
         return results
@@ -181,7 +186,7 @@ class Lab:
             samples = make_samples(0)
             ids = [[sample.token_ids for sample in samples]]
             before = learner.score(ids)[0]
-            metrics = [learner.update(self.batch(0)) for _ in range(4)]
+            metrics = [update(learner, self.batch(0)) for _ in range(4)]
             out = self.work / "exports" / f"{name}-{stage}-{dtype}"
             learner.export(out)
             weights = whole_weights(learner)
@@ -206,8 +211,9 @@ class Lab:
         return results
 
     def reference(self, layout: str, dtype: Dtype, ids: Sequence[np.ndarray]) -> list[np.ndarray]:
-        settings = ModelSettings(self.work / layout, dtype, temperature=0.9, pad_id=0)
-        return ReferenceModel(settings, HARDWARE).score([ids])[0]
+        settings = ModelSettings(dtype, pad_id=0)
+        model = ReferenceModel(self.work / layout, settings, HARDWARE, OBJECTIVE.output)
+        return model.score([ids])[0]
 
     def guards(self) -> dict[str, Any]:
         """A step with one advantage that is not a number, on the last rank only."""
@@ -216,11 +222,11 @@ class Lab:
             learner = self.learner(stage, dtype=dtype)
             learner.update(self.batch(0))
             before = whole_weights(learner)
-            skipped = learner.update(self.poisoned(1))
+            skipped = update(learner, self.poisoned(1))
             is_unchanged = all(
                 torch.equal(weight, before[name]) for name, weight in whole_weights(learner).items()
             )
-            recovered = learner.update(self.batch(2))
+            recovered = update(learner, self.batch(2))
             error = ""
             try:
                 for step in (3, 4, 5):
@@ -235,7 +241,7 @@ class Lab:
             }
         return results
 
-    def poisoned(self, step: int) -> OptimizerBatch:
+    def poisoned(self, step: int) -> OptimizerBatch[PolicySample]:
         batch = self.batch(step)
         if self.rank.index != self.rank.world_size - 1:
             return batch
@@ -280,9 +286,9 @@ class Lab:
             results[name] = self.go_on(learner)
         return results
 
-    def go_on(self, learner: DeepSpeedLearner) -> dict[str, Any]:
+    def go_on(self, learner: DeepSpeedLearner[PolicySample]) -> dict[str, Any]:
         drawn = torch.rand(3)
-        metrics = [learner.update(self.batch(step)) for step in (2, 3)]
+        metrics = [update(learner, self.batch(step)) for step in (2, 3)]
         return {"drawn": drawn, "metrics": metrics, "weights": whole_weights(learner)}
 
     def sleeps(self) -> dict[str, Any]:
@@ -339,20 +345,27 @@ CHECKPOINTS: dict[str, tuple[int, Dtype]] = {
 
 
 def gradients(
-    learner: DeepSpeedLearner, stage: int, batch: OptimizerBatch
+    learner: DeepSpeedLearner[PolicySample], stage: int, batch: OptimizerBatch[PolicySample]
 ) -> dict[str, torch.Tensor]:
     """The gradients of a step, reduced over the ranks, as the optimizer would get them."""
     learner._engine.train()
     learner._accumulate(batch)
     found = {}
-    for name, weight in learner._policy.named_parameters():
+    for name, weight in learner._model.named_parameters():
         gradient = weight.grad if stage == 0 else safe_get_full_grad(weight)
         assert gradient is not None, name
         found[name] = gradient.detach().clone()
     return found
 
 
-def whole_weights(learner: DeepSpeedLearner) -> dict[str, torch.Tensor]:
+def update(
+    learner: DeepSpeedLearner[PolicySample], batch: OptimizerBatch[PolicySample]
+) -> dict[str, float]:
+    """The metrics of one optimizer step."""
+    return merge_updates([learner.update(batch)])
+
+
+def whole_weights(learner: DeepSpeedLearner[PolicySample]) -> dict[str, torch.Tensor]:
     return {name: weight.detach().clone() for name, weight in learner.weights()}
 
 

@@ -1,4 +1,4 @@
-"""One rank of the policy's training, with DeepSpeed's ZeRO stages 0 to 3."""
+"""One rank of the training of one model, with DeepSpeed's ZeRO stages 0 to 3."""
 
 import json
 import logging
@@ -7,7 +7,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 import deepspeed
 import numpy as np
@@ -15,8 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from openrlhf_core.algorithms.aggregate import StepCounts
-from openrlhf_core.engines.collate import collate, packed_positions, to_device
+from openrlhf_core.engines.build_model import build_model
+from openrlhf_core.engines.collate import collate
 from openrlhf_core.engines.deepspeed.abandonment import Abandonment
 from openrlhf_core.engines.deepspeed.config import deepspeed_config
 from openrlhf_core.engines.deepspeed.extensions import skip_unused_extensions
@@ -29,24 +29,23 @@ from openrlhf_core.engines.deepspeed.random_state import (
 from openrlhf_core.engines.deepspeed.schedule import learning_rate
 from openrlhf_core.engines.deepspeed.sleep import move_to_device, move_to_host
 from openrlhf_core.engines.export import export_model
-from openrlhf_core.engines.forward import forward_logprobs
+from openrlhf_core.engines.forward import forward_scores
 from openrlhf_core.engines.learner_settings import (
     Hardware,
     ModelSettings,
-    PolicyObjective,
     Rank,
     TrainingSettings,
 )
-from openrlhf_core.engines.policy_step import StepSums, policy_metrics, policy_step
 from openrlhf_core.engines.process_group import (
     join_process_group,
     open_control_group,
     take_device,
 )
-from openrlhf_core.models.load import load_causal_lm
-from openrlhf_core.models.logprobs import predictable_tokens
+from openrlhf_core.engines.step_totals import StepTotals
 from openrlhf_core.models.policy import PolicyModel, huggingface_name
-from openrlhf_core.samples import OptimizerBatch, TrainSample
+from openrlhf_core.objectives.metrics import Measurement
+from openrlhf_core.objectives.objective import Objective, S
+from openrlhf_core.samples import OptimizerBatch
 from openrlhf_core.spec.exit_codes import ConfigurationError, NonFiniteError, WorkAbandoned
 from openrlhf_core.spec.kinds.learner import OptimizerSpec
 
@@ -56,19 +55,26 @@ CHECKPOINT_TAG = "deepspeed"
 MOST_SKIPPED_IN_A_ROW = 3
 
 
-class DeepSpeedLearner:
-    """Implements `protocols.Learner` for the policy of recipe RL."""
+class DeepSpeedLearner(Generic[S]):
+    """Implements `protocols.Learner`: a model, an objective and an optimizer.
+
+    It knows no loss: the objective says which rows the model reads for a sample, and computes the
+    loss from the model's tensors.
+    """
 
     def __init__(
         self,
         rank: Rank,
         hardware: Hardware,
+        *,
+        directory: Path,
         model: ModelSettings,
         training: TrainingSettings,
-        objective: PolicyObjective,
+        objective: Objective[S, Any],
     ) -> None:
         self._rank = rank
-        self._model = model
+        self._directory = directory
+        self._settings = model
         self._training = training
         self._objective = objective
         self._step = 0
@@ -78,8 +84,10 @@ class DeepSpeedLearner:
         self._device = take_device(hardware, rank.local_index)
         join_process_group(rank, self._device)
         self._abandonment = Abandonment(open_control_group(self._device))
-        self._policy = _build_policy(model, training, hardware)
-        self._adamw = _build_adamw(self._policy, training.optimizer)
+        self._model = build_model(directory, model, hardware, objective.output)
+        if training.gradient_checkpointing:
+            self._model.model.gradient_checkpointing_enable({"use_reentrant": False})
+        self._adamw = _build_adamw(self._model, training.optimizer)
         self._engine = self._start_deepspeed(hardware)
 
     def score(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
@@ -87,27 +95,27 @@ class DeepSpeedLearner:
         self._engine.eval()
         return [self._forward(token_ids) for token_ids in micro_batches]
 
-    def update(self, batch: OptimizerBatch, *, may_abandon: bool = False) -> dict[str, float]:
-        """Does one optimizer step and returns its metrics, reduced over all ranks.
+    def update(
+        self, batch: OptimizerBatch[S], *, may_abandon: bool = False
+    ) -> dict[str, Measurement]:
+        """Does one optimizer step and returns its metrics over all ranks.
 
         A step whose loss or gradients are not finite changes no weight and counts in
-        `policy/skipped_updates`; three in a row raise NonFiniteError. After WorkAbandoned only
-        `save`, `export` and `weights` may follow, and they see what was before the step.
+        `skipped_updates`; three in a row raise NonFiniteError. After WorkAbandoned only `save`,
+        `export` and `weights` may follow; they see the state before the step.
         """
         self._engine.train()
         rate = self._set_learning_rate()
         with random_state_kept_on(WorkAbandoned):
-            total = self._accumulate(batch, self._abandonment.check if may_abandon else None)
+            totals = self._accumulate(batch, self._abandonment.check if may_abandon else None)
         norm, was_applied = self._apply()
         self._count_skips(was_applied)
-        has_reference = any(s.ref_logprobs is not None for mb in batch.micro_batches for s in mb)
-        metrics = policy_metrics(
-            self._reduce(total), batch.num_action_tokens, self._agree(has_reference)
-        )
-        metrics["policy/grad_norm"] = norm
-        metrics["policy/learning_rate"] = rate
-        metrics["policy/skipped_updates"] = float(not was_applied)
-        return {name: value for name, value in metrics.items() if math.isfinite(value)}
+        role = self._training.role.lower()
+        metrics = totals.reduce_over_ranks().measurements(f"{role}/loss")
+        metrics[f"{role}/grad_norm"] = Measurement(norm)
+        metrics[f"{role}/learning_rate"] = Measurement(rate)
+        metrics[f"{role}/skipped_updates"] = Measurement(float(not was_applied))
+        return {name: one for name, one in metrics.items() if math.isfinite(one.value)}
 
     def abandon(self) -> None:
         """Makes `score`, and an `update` that may be abandoned, raise WorkAbandoned within two
@@ -119,7 +127,7 @@ class DeepSpeedLearner:
 
         A tensor is good until the next one is asked for: ZeRO 3 gathers them one by one.
         """
-        for name, parameter in self._policy.named_parameters():
+        for name, parameter in self._model.named_parameters():
             with deepspeed.zero.GatheredParameters([parameter], enabled=self._is_partitioned):
                 yield huggingface_name(name), parameter.data
 
@@ -158,7 +166,7 @@ class DeepSpeedLearner:
             if self._rank.index == 0:
                 weights[name] = tensor.detach().to("cpu", copy=True)
         if self._rank.index == 0:
-            export_model(self._policy.model, weights, self._model.directory, directory)
+            export_model(self._model.model, weights, self._directory, directory)
         dist.barrier()
         return files_of_rank(directory, self._rank.index)
 
@@ -185,12 +193,12 @@ class DeepSpeedLearner:
         deepspeed.init_distributed(verbose=False)
         config = deepspeed_config(
             self._training.zero_stage,
-            self._model.dtype,
+            self._settings.dtype,
             self._training.optimizer.gradient_clip,
             self._rank.world_size,
             hardware.device_kind,
         )
-        engine = deepspeed.initialize(model=self._policy, optimizer=self._adamw, config=config)[0]
+        engine = deepspeed.initialize(model=self._model, optimizer=self._adamw, config=config)[0]
         if self._training.zero_stage == 0:
             # In bfloat16 DeepSpeed takes a step with zero gradients to make Adam's states, which
             # would count as the first one (runtime/fp16/unfused_optimizer.py).
@@ -199,12 +207,11 @@ class DeepSpeedLearner:
 
     def _forward(self, token_ids: Sequence[np.ndarray]) -> list[np.ndarray]:
         self._abandonment.check()
-        return forward_logprobs(
+        return forward_scores(
             self._engine,
             token_ids,
-            pad_id=self._model.pad_id,
-            packing=self._model.packing,
-            temperature=self._model.temperature,
+            pad_id=self._settings.pad_id,
+            packing=self._settings.packing,
             device=self._device,
         )
 
@@ -223,41 +230,41 @@ class DeepSpeedLearner:
         return rate
 
     def _accumulate(
-        self, batch: OptimizerBatch, check: Callable[[], None] | None = None
-    ) -> StepSums:
+        self, batch: OptimizerBatch[S], check: Callable[[], None] | None = None
+    ) -> StepTotals:
         """Adds up the gradients of all micro-batches; the last one reduces them over the ranks.
 
         `check` runs before each micro-batch.
         """
-        counts = StepCounts(batch.num_action_tokens, batch.num_samples, batch.num_micro_batches)
-        total = StepSums.zero(self._device)
+        totals: StepTotals | None = None
         for index, samples in enumerate(batch.micro_batches):
             if check is not None:
                 check()
             is_last = index == len(batch.micro_batches) - 1
             self._engine.set_gradient_accumulation_boundary(is_last)
-            total = total.plus(self._backward(samples, counts))
-        return total
+            share = self._backward(samples)
+            totals = share if totals is None else totals.plus(share)
+        if totals is None:
+            raise ValueError("an optimizer step needs at least one micro-batch, an empty one too")
+        return totals
 
-    def _backward(self, samples: Sequence[TrainSample], counts: StepCounts) -> StepSums:
-        batch = to_device(collate(samples, self._model.pad_id, self._model.packing), self._device)
-        logprobs, entropies = self._engine(
-            batch.token_ids,
-            packed_positions(batch),
-            batch.action_mask & predictable_tokens(batch.sample_ids),
-            self._model.temperature,
-        )
-        loss, sums = policy_step(batch, logprobs, entropies, self._objective, counts)
+    def _backward(self, samples: Sequence[S]) -> StepTotals:
+        settings = self._settings
+        batch = collate(samples, self._objective.rows, settings.pad_id, settings.packing)
+        batch = batch.to(self._device)
+        outputs = self._engine(batch.token_ids, batch.packed_position_ids, batch.selected)
+        loss = self._objective.loss(outputs, batch)
         # DeepSpeed averages gradients over the ranks; this loss is a share of a sum. A loss that
         # is not finite must make the gradients so, for the guard of every ZeRO stage to see it.
-        world_size = loss.new_tensor(float(self._rank.world_size))
-        factor = torch.where(torch.isfinite(loss.detach()), world_size, math.nan)
-        self._engine.backward(loss * factor, scale_wrt_gas=False)
-        return sums
+        total = loss.total
+        world_size = total.new_tensor(float(self._rank.world_size))
+        factor = torch.where(torch.isfinite(total.detach()), world_size, math.nan)
+        self._engine.backward(total * factor, scale_wrt_gas=False)
+        return StepTotals.of(loss)
 
     def _apply(self) -> tuple[float, bool]:
         """Gradient norm before clipping, and whether the weights were changed."""
-        if self._training.zero_stage == 0 and self._model.dtype == "Float32":
+        if self._training.zero_stage == 0 and self._settings.dtype == "Float32":
             return self._apply_unwrapped()
         self._engine.step()
         norm = self._engine.get_global_grad_norm()
@@ -265,7 +272,7 @@ class DeepSpeedLearner:
 
     def _apply_unwrapped(self) -> tuple[float, bool]:
         """The same without an optimizer of DeepSpeed's, which has neither norm nor guard here."""
-        parameters = list(self._policy.parameters())
+        parameters = list(self._model.parameters())
         norm = torch.nn.utils.clip_grad_norm_(parameters, self._training.optimizer.gradient_clip)
         is_finite = bool(torch.isfinite(norm))
         if is_finite:
@@ -288,22 +295,11 @@ class DeepSpeedLearner:
                 "from an earlier checkpoint"
             )
 
-    def _reduce(self, total: StepSums) -> StepSums:
-        dist.all_reduce(total.sums, op=dist.ReduceOp.SUM)
-        dist.all_reduce(total.maxima, op=dist.ReduceOp.MAX)
-        return total
-
-    def _agree(self, claim: bool) -> bool:
-        """Whether the claim holds on any rank: a rank may have only empty micro-batches."""
-        flag = torch.tensor(float(claim), device=self._device)
-        dist.all_reduce(flag, op=dist.ReduceOp.MAX)
-        return bool(flag.item())
-
     def _layout(self) -> dict[str, Any]:
         return {
             "world_size": self._rank.world_size,
             "zero_stage": self._training.zero_stage,
-            "dtype": self._model.dtype,
+            "dtype": self._settings.dtype,
         }
 
     def _counters(self) -> dict[str, int]:
@@ -322,21 +318,10 @@ def _writer_of(name: str) -> int:
     return 0 if found is None else int(found[1] or found[2])
 
 
-def _build_policy(
-    model: ModelSettings, training: TrainingSettings, hardware: Hardware
-) -> PolicyModel:
-    loaded = load_causal_lm(
-        model.directory, model.dtype, model.attention, hardware.device_kind, model.trust_remote_code
-    )
-    if training.gradient_checkpointing:
-        loaded.gradient_checkpointing_enable({"use_reentrant": False})
-    return PolicyModel(loaded)
-
-
-def _build_adamw(policy: PolicyModel, optimizer: OptimizerSpec) -> torch.optim.AdamW:
+def _build_adamw(model: PolicyModel, optimizer: OptimizerSpec) -> torch.optim.AdamW:
     """AdamW that spares biases and norms, which are vectors, from weight decay."""
-    matrices = [weight for weight in policy.parameters() if weight.ndim >= 2]
-    vectors = [weight for weight in policy.parameters() if weight.ndim < 2]
+    matrices = [weight for weight in model.parameters() if weight.ndim >= 2]
+    vectors = [weight for weight in model.parameters() if weight.ndim < 2]
     first, second = optimizer.betas
     return torch.optim.AdamW(
         [

@@ -8,7 +8,8 @@ import torch
 
 from openrlhf_core.algorithms.advantages import compute_advantages
 from openrlhf_core.algorithms.kl import kl_per_token
-from openrlhf_core.samples import ScoredRollout, TrainSample
+from openrlhf_core.objectives.policy import PolicySample
+from openrlhf_core.samples import ScoredRollout
 from openrlhf_core.spec.planning.presets import KLSettings, RLSettings
 
 
@@ -22,9 +23,9 @@ class KnownLogprobs:
     """Of the frozen reference model."""
 
 
-def make_train_samples(
+def make_policy_samples(
     scored: Sequence[ScoredRollout], known: KnownLogprobs, settings: RLSettings
-) -> list[TrainSample]:
+) -> list[PolicySample]:
     """Joins advantages and known log-probs to each rollout.
 
     A rollout without a score gets an action mask of False everywhere, so it adds nothing to the
@@ -43,7 +44,7 @@ def make_train_samples(
     )
     in_loss = known.reference if settings.kl.placement == "Loss" else None
     return [
-        TrainSample(
+        PolicySample(
             token_ids=each.rollout.token_ids,
             action_mask=masks[i],
             advantages=advantages[i],
@@ -74,13 +75,13 @@ def reward_kl(known: KnownLogprobs, kl: KLSettings) -> list[np.ndarray] | None:
 
 def describe(
     scored: Sequence[ScoredRollout],
-    samples: Sequence[TrainSample],
+    samples: Sequence[PolicySample],
     known: KnownLogprobs,
     kl: KLSettings,
 ) -> dict[str, float]:
     """Returns the metrics of a step's rollouts; a mean over nothing is left out.
 
-    `samples` are those of `make_train_samples`, in the order of `scored`.
+    `samples` are those of `make_policy_samples`, in the order of `scored`.
     """
     lengths = np.array([int(each.rollout.action_mask.sum()) for each in scored])
     scores = np.array([each.score for each in scored if each.score is not None])
@@ -128,7 +129,7 @@ def uniform_ratio(scored: Sequence[ScoredRollout]) -> float:
 
 
 def mean_over_actions(
-    name: str, samples: Sequence[TrainSample], values: Sequence[np.ndarray]
+    name: str, samples: Sequence[PolicySample], values: Sequence[np.ndarray]
 ) -> dict[str, float]:
     """Returns the mean of `values` over the trained tokens; nothing where there is none."""
     masked = [value[sample.action_mask] for sample, value in zip(samples, values, strict=True)]

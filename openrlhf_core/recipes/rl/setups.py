@@ -1,14 +1,9 @@
 """What learners, reference and engines of recipe RL are made with."""
 
-from pathlib import Path
-
-from openrlhf_core.engines.learner_settings import (
-    Hardware,
-    ModelSettings,
-    PolicyObjective,
-    TrainingSettings,
-)
+from openrlhf_core.engines.learner_settings import Hardware, ModelSettings, TrainingSettings
 from openrlhf_core.engines.weight_sync.backend import SyncBackend, choose_backend
+from openrlhf_core.objectives.outputs import TokenLogprobs
+from openrlhf_core.objectives.policy import PolicyObjective
 from openrlhf_core.orchestration.learners import LearnerSetup
 from openrlhf_core.orchestration.rollouts import RolloutSetup
 from openrlhf_core.orchestration.scoring import ScorerSetup
@@ -34,13 +29,11 @@ def make_setups(
 
 
 def model_settings(inputs: RunInputs, pad_id: int) -> ModelSettings:
-    """Returns how the policy is held by learners; the directory is each node's own to find."""
+    """Returns how learners and the reference hold the policy."""
     training = inputs.config.training
     policy = training.model.policy
     return ModelSettings(
-        directory=Path(),
         dtype=inputs.resolved.learners["Policy"].dtype,
-        temperature=training.rollout.sampling.temperature,
         pad_id=pad_id,
         packing=training.data.packing,
         attention=policy.attention,
@@ -56,6 +49,7 @@ def policy_setup(inputs: RunInputs, settings: StepSettings, pad_id: int) -> Lear
         source=training.model.policy.source,
         model=model_settings(inputs, pad_id),
         training=TrainingSettings(
+            role="Policy",
             optimizer=training.optimizer,
             total_steps=num_optimizer_steps(settings),
             zero_stage=learner.zero_stage,
@@ -66,7 +60,7 @@ def policy_setup(inputs: RunInputs, settings: StepSettings, pad_id: int) -> Lear
             policy_loss=settings.rl.policy_loss,
             kl=settings.rl.kl,
             entropy_coefficient=settings.rl.entropy_coefficient,
-            max_completion_tokens=settings.max_tokens,
+            output=token_logprobs(inputs),
         ),
         hardware=hardware(inputs),
         sync_backend=sync_backend(inputs),
@@ -106,8 +100,14 @@ def reference_setup(inputs: RunInputs, pad_id: int) -> ScorerSetup:
         locator=inputs.locator,
         source=named or models.policy.source,
         model=model_settings(inputs, pad_id),
+        output=token_logprobs(inputs),
         hardware=hardware(inputs),
     )
+
+
+def token_logprobs(inputs: RunInputs) -> TokenLogprobs:
+    """Returns the log-probs that learners compute: at the temperature of the rollouts."""
+    return TokenLogprobs(inputs.config.training.rollout.sampling.temperature)
 
 
 def hardware(inputs: RunInputs) -> Hardware:

@@ -1,26 +1,29 @@
 """Reinforcement learning from scores: one step is the ten lines of `train_step`.
 
 Synchronous: every completion is made by the policy that then learns from it. GRPO
-(arXiv:2402.03300) and its kin differ only in the settings that `make_train_samples` and the learner
-are given.
+(arXiv:2402.03300) and its kin differ only in the settings that `make_policy_samples` and the
+objective are given.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from openrlhf_core.algorithms.aggregate import LossAggregation
 from openrlhf_core.data.balance import BatchLimits, plan_updates
 from openrlhf_core.data.prompts import PromptStream
+from openrlhf_core.objectives.metrics import merge_updates
+from openrlhf_core.objectives.policy import PolicySample
 from openrlhf_core.orchestration.learners import LearnerGroup
 from openrlhf_core.orchestration.reward_workers import RewardPool
 from openrlhf_core.orchestration.rollouts import RolloutGroup
 from openrlhf_core.orchestration.scoring import ScorerGroup
 from openrlhf_core.orchestration.turns import Turns
 from openrlhf_core.orchestration.weight_sync import WeightSync
-from openrlhf_core.recipes.rl.experience import KnownLogprobs, describe, make_train_samples
+from openrlhf_core.recipes.rl.experience import KnownLogprobs, describe, make_policy_samples
 from openrlhf_core.recipes.rl.guard import ScoreGuard, check_logprob_gap
 from openrlhf_core.recipes.rl.requests import make_requests, make_rollouts
 from openrlhf_core.recipes.run.journal import Journal, Row, TrainingState
-from openrlhf_core.samples import OptimizerBatch, Prompt, Rollout, TrainSample
+from openrlhf_core.samples import OptimizerBatch, Prompt, Rollout
 from openrlhf_core.spec.planning.presets import DType, RLSettings
 
 
@@ -83,7 +86,7 @@ def train_step(
     guard.observe(sum(s.score is not None for s in scored), workers.rewards.last_error)
     with journal.phase(row, "logprob"):
         known = known_logprobs(settings, workers, rollouts)
-    samples = make_train_samples(scored, known, settings.rl)
+    samples = make_policy_samples(scored, known, settings.rl)
     updates = plan_step_updates(settings, samples, row.step)
     with journal.phase(row, "train"), journal.weights_change():
         learned = learn(workers, updates)
@@ -126,8 +129,8 @@ def known_logprobs(
 
 
 def plan_step_updates(
-    settings: StepSettings, samples: Sequence[TrainSample], step: int
-) -> list[list[OptimizerBatch]]:
+    settings: StepSettings, samples: Sequence[PolicySample], step: int
+) -> list[list[OptimizerBatch[PolicySample]]]:
     """Returns the step's optimizer steps: [optimizer step][rank]."""
     return plan_updates(
         samples,
@@ -136,27 +139,24 @@ def plan_step_updates(
         epochs=settings.rl.epochs_per_rollout,
         key=(settings.seed, step),
         limits=settings.limits,
+        aggregation=LossAggregation(settings.rl.policy_loss.aggregation, settings.max_tokens),
     )
 
 
-def learn(workers: RLWorkers, updates: Sequence[Sequence[OptimizerBatch]]) -> dict[str, float]:
-    """Does the optimizer steps; returns their mean metrics, the gap of the first alone.
+def learn(
+    workers: RLWorkers, updates: Sequence[Sequence[OptimizerBatch[PolicySample]]]
+) -> dict[str, float]:
+    """Does the optimizer steps; returns their metrics, merged as the catalogue says.
 
-    Later optimizer steps see weights that the engine never held. Skipped updates are a sum. A
-    stop abandons the first, which leaves the weights of the step before; the others it lets end.
+    A stop abandons the first, which leaves the weights of the step before; the others it lets end.
     """
     workers.turns.begin("Policy")
-    steps = [
-        workers.policy.update(batches, may_abandon=index == 0)
-        for index, batches in enumerate(updates)
-    ]
-    if not steps:
-        return {}
-    names = {name for metrics in steps for name in metrics}
-    values = {name: [metrics[name] for metrics in steps if name in metrics] for name in names}
-    merged = {name: sum(found) / len(found) for name, found in values.items()}
-    gaps = {name: steps[0][name] for name in names if name.startswith("rollout/")}
-    return merged | gaps | {"policy/skipped_updates": sum(values["policy/skipped_updates"])}
+    return merge_updates(
+        [
+            workers.policy.update(batches, may_abandon=index == 0)
+            for index, batches in enumerate(updates)
+        ]
+    )
 
 
 def sync_weights(workers: RLWorkers, policy_version: int) -> None:

@@ -5,16 +5,17 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from openrlhf_core.engines.collate import collate_token_ids, packed_positions, ragged
+from openrlhf_core.engines.collate import collate_token_ids, ragged
 from openrlhf_core.models.load import load_causal_lm
-from openrlhf_core.models.logprobs import predictable_tokens
 from openrlhf_core.models.policy import PolicyModel, huggingface_name
+from openrlhf_core.objectives.outputs import TokenLogprobs
 
 LENGTHS = (9, 4, 6)
 
 
-def make_policy(directory, attention="Auto"):
-    return PolicyModel(load_causal_lm(directory, "Float32", attention, "CPU", False))
+def make_policy(directory, attention="Auto", temperature=1.0):
+    model = load_causal_lm(directory, "Float32", attention, "CPU", False)
+    return PolicyModel(model, TokenLogprobs(temperature))
 
 
 def make_token_ids():
@@ -22,11 +23,10 @@ def make_token_ids():
     return [generator.integers(0, 96, length).astype(np.int32) for length in LENGTHS]
 
 
-def forward(policy, token_ids, packing, temperature=1.0):
+def forward(policy, token_ids, packing):
     batch = collate_token_ids(token_ids, 0, packing)
-    selected = predictable_tokens(batch.sample_ids)
-    outputs = policy(batch.token_ids, packed_positions(batch), selected, temperature)
-    return [ragged(output.detach(), batch, [len(ids) for ids in token_ids]) for output in outputs]
+    outputs = policy(batch.token_ids, batch.packed_position_ids, batch.selected)
+    return [ragged(output.detach(), batch) for output in outputs]
 
 
 def plain_logprobs(directory, ids, temperature):
@@ -44,7 +44,7 @@ def test_logprobs_equal_those_of_the_plain_model_one_by_one(
     make_model_directory, layout, tied, packing
 ):
     directory = make_model_directory(layout, tied)
-    logprobs, _ = forward(make_policy(directory), make_token_ids(), packing, temperature=0.8)
+    logprobs, _ = forward(make_policy(directory, temperature=0.8), make_token_ids(), packing)
     for ids, ours in zip(make_token_ids(), logprobs, strict=True):
         np.testing.assert_allclose(ours, plain_logprobs(directory, ids, 0.8), atol=1e-5)
 
@@ -65,8 +65,7 @@ def test_gradients_of_padded_and_packed_batches_agree(make_model_directory):
     for packing in (False, True):
         policy = make_policy(make_model_directory())
         batch = collate_token_ids(make_token_ids(), 0, packing)
-        selected = predictable_tokens(batch.sample_ids)
-        logprobs, entropies = policy(batch.token_ids, packed_positions(batch), selected, 1.0)
+        logprobs, entropies = policy(batch.token_ids, batch.packed_position_ids, batch.selected)
         (logprobs.sum() + 0.1 * entropies.sum()).backward()
         gradients.append([parameter.grad for parameter in policy.parameters()])
     torch.testing.assert_close(gradients[0], gradients[1], atol=1e-5, rtol=1e-5)
@@ -76,8 +75,7 @@ def test_gradients_equal_those_through_plain_logits(make_model_directory):
     directory = make_model_directory()
     policy, plain = make_policy(directory), AutoModelForCausalLM.from_pretrained(directory)
     batch = collate_token_ids(make_token_ids()[:1], 0, False)
-    selected = predictable_tokens(batch.sample_ids)
-    policy(batch.token_ids, None, selected, 1.0)[0].sum().backward()
+    policy(batch.token_ids, None, batch.selected)[0].sum().backward()
     log_p = torch.log_softmax(plain(batch.token_ids).logits[0, :-1], dim=-1)
     log_p.gather(1, batch.token_ids[0, 1:, None]).sum().backward()
     for (name, ours), (_, theirs) in zip(
@@ -102,7 +100,6 @@ def test_gradient_checkpointing_changes_no_gradient(make_model_directory):
         if is_checkpointed:
             policy.model.gradient_checkpointing_enable({"use_reentrant": False})
         batch = collate_token_ids(make_token_ids(), 0, False)
-        selected = predictable_tokens(batch.sample_ids)
-        policy(batch.token_ids, None, selected, 1.0)[0].sum().backward()
+        policy(batch.token_ids, None, batch.selected)[0].sum().backward()
         gradients.append([parameter.grad for parameter in policy.parameters()])
     torch.testing.assert_close(gradients[0], gradients[1])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sample_builders import make_rollout
 
-from openrlhf_core.recipes.rl.experience import KnownLogprobs, describe, make_train_samples
+from openrlhf_core.recipes.rl.experience import KnownLogprobs, describe, make_policy_samples
 from openrlhf_core.samples import Prompt, ScoredRollout
 from openrlhf_core.spec.kinds.rl import RLSpec
 from openrlhf_core.spec.planning.presets import resolve_rl
@@ -24,13 +24,13 @@ def make_scored(score: float | None, completion: int = 2, group: int = 0) -> Sco
 def described(scored: list[ScoredRollout], group_size: int = 2) -> dict[str, float]:
     """Metrics of a step of GRPO that needs no forward pass before its update."""
     settings = resolve_rl(RLSpec(algorithm="GRPO", group_size=group_size))
-    samples = make_train_samples(scored, NOTHING_KNOWN, settings)
+    samples = make_policy_samples(scored, NOTHING_KNOWN, settings)
     return describe(scored, samples, NOTHING_KNOWN, settings.kl)
 
 
 def test_grpo_advantages_lie_on_completion_tokens() -> None:
     # Scores 1 and 0: mean 0.5, standard deviation (divisor 1) 0.7071, so +-0.7071.
-    samples = make_train_samples(
+    samples = make_policy_samples(
         [make_scored(1.0), make_scored(0.0, completion=3)],
         NOTHING_KNOWN,
         resolve_rl(RLSpec(algorithm="GRPO", group_size=2)),
@@ -43,7 +43,7 @@ def test_grpo_advantages_lie_on_completion_tokens() -> None:
 
 
 def test_a_sample_without_a_score_is_trained_on_by_nobody() -> None:
-    samples = make_train_samples(
+    samples = make_policy_samples(
         [make_scored(1.0), make_scored(0.0), make_scored(None)],
         NOTHING_KNOWN,
         resolve_rl(RLSpec(algorithm="GRPO", group_size=3)),
@@ -64,7 +64,7 @@ def test_kl_in_the_reward_is_taken_from_the_token_rewards() -> None:
     old = [np.array([0, -1, -0.5, -0.5], dtype=np.float32)]
     reference = [np.array([0, -3, -1.0, -1.0], dtype=np.float32)]
     known = KnownLogprobs(old, reference)
-    samples = make_train_samples([make_scored(2.0)], known, settings)
+    samples = make_policy_samples([make_scored(2.0)], known, settings)
     np.testing.assert_allclose(samples[0].advantages, [0, 0, 1.9, 1.95], atol=1e-6)
     assert samples[0].ref_logprobs is None
     metrics = describe([make_scored(2.0)], samples, known, settings.kl)

@@ -17,7 +17,6 @@ PROMISED = [
     "policy/loss",
     "policy/clip_ratio",
     "policy/grad_norm",
-    "value/loss",
     "ratio/max",
     "rollout/logprob_gap",
     "rollout/logprob_gap_max",

@@ -14,11 +14,12 @@ from openrlhf_core.engines.learner_settings import Hardware, ModelSettings
 from openrlhf_core.engines.reference_model import ReferenceModel
 from openrlhf_core.models.load import load_causal_lm
 from openrlhf_core.models.policy import PolicyModel, huggingface_name
+from openrlhf_core.objectives.outputs import TokenLogprobs
 
 
 def make_reference(directory, packing=False, temperature=1.0):
-    settings = ModelSettings(directory, "Float32", temperature, pad_id=0, packing=packing)
-    return ReferenceModel(settings, Hardware("CPU", 1))
+    settings = ModelSettings("Float32", pad_id=0, packing=packing)
+    return ReferenceModel(directory, settings, Hardware("CPU", 1), TokenLogprobs(temperature))
 
 
 def make_token_ids(*lengths):
