@@ -4,6 +4,7 @@ Called by the driver before anything else is started, so that a wrong directory 
 """
 
 import uuid
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +38,11 @@ class OutputDirectory:
     def run_id(self) -> str:
         """Name of the run at trackers: the same in every attempt."""
         return self._run.run_id
+
+    @property
+    def began(self) -> datetime:
+        """When the run began: the same in every attempt."""
+        return self._run.began
 
     @property
     def finished_step(self) -> int | None:
@@ -96,7 +102,8 @@ def _join_run(output: Path, training: TrainingSpec, job_uid: str) -> tuple[RunRe
     if standing is None:
         _refuse_foreign_files(output)
     if standing is None or not _has_results(output):
-        run = RunRecord(run_id=uuid.uuid4().hex, job_uid=job_uid, training=training)
+        began = datetime.now().astimezone()
+        run = RunRecord(run_id=uuid.uuid4().hex, began=began, job_uid=job_uid, training=training)
         write_durably(output / RUN_FILE, run.to_json())
         return run, "new"
     _refuse_never(output, training, standing, job_uid)

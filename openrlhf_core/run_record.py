@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from openrlhf_core.spec.kinds.base import NonNegativeInt, SpecModel
 from openrlhf_core.spec.kinds.training import TrainingSpec
@@ -25,6 +25,9 @@ class RunRecord(SpecModel):
 
     format: Literal[1] = Field(1, description="Version of this layout.")
     run_id: str = Field(description="Name of this run at trackers, made when it began.")
+    began: AwareDatetime = Field(
+        description="When the run began: the time that chat templates get, in every attempt."
+    )
     job_uid: str = Field(description="Kubernetes uid of the job that began it; empty locally.")
     training: TrainingSpec = Field(description="The resolved spec.")
     finished_step: NonNegativeInt | None = Field(

@@ -1,10 +1,10 @@
 """Where a source lies on this machine: every source URI becomes a path, or a module's name.
 
-The driver, the engines and the reward workers call `locate`; it downloads what comes from the
-Hugging Face hub and answers a source that is not there with what to do.
+The driver, the engines and the reward workers call `locate`. It downloads what comes from the
+Hugging Face hub; the error for a source that is not there says what to do.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -58,13 +58,25 @@ class Locator:
             return _download(parsed, source, use, self._downloads(), trust_remote_code)
         if parsed.scheme == "builtin":
             return _builtin(parsed.name, use)
+        return _existing(self._place(parsed, source), source)
+
+    def locate_data(self, source: str) -> tuple[Path, str | None]:
+        """A dataset's file or directory; or a directory and the glob pattern of files below it."""
+        parsed = _parse(source, "data")
+        fixed, pattern = _split_pattern(parsed.path)
+        if not pattern or _exists(self._place(parsed, source), source):
+            return self.locate(source, "data"), None
+        return _existing(self._place(replace(parsed, path=fixed), source), source), pattern
+
+    def _place(self, parsed: Source, source: str) -> Path:
+        """The path that a source names, whether something is there or not."""
         if parsed.scheme == "configmap":
             return _mounted(self.mounts.config_maps / parsed.name, parsed.path, source, "ConfigMap")
         if parsed.scheme == "pvc":
             return _mounted(self.mounts.claims / parsed.name, parsed.path, source, "claim")
         if parsed.scheme == "python":
             raise ConfigurationError(f"{source}: a module has no path; import it by its name")
-        return _existing(self.base / parsed.path, source)
+        return self.base / parsed.path
 
     def locate_code(self, source: str) -> Path | str:
         """A reward function's file, or the name of the module that holds it."""
@@ -107,19 +119,33 @@ def _mounted(root: Path, inner: str, source: str, kind: str) -> Path:
     path = (root / inner).resolve()
     if not path.is_relative_to(root.resolve()):
         raise ConfigurationError(f"{source}: the path leaves the {kind}; name a path inside it")
-    return _existing(root / inner, source)
+    return root / inner
 
 
 def _existing(path: Path, source: str) -> Path:
-    try:
-        found = path.exists()
-    except OSError as error:
-        raise ConfigurationError(f"{source}: cannot look at {path}: {error.strerror}") from error
-    if not found:
+    if not _exists(path, source):
         raise ConfigurationError(
-            f"{source}: {path.absolute()} is not there; mend the path or create the file"
+            f"{source}: {path.absolute()} is not there; fix the path or create the file"
         )
     return path.absolute()
+
+
+def _exists(path: Path, source: str) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise ConfigurationError(f"{source}: cannot look at {path}: {error.strerror}") from error
+
+
+def _split_pattern(path: str) -> tuple[str, str]:
+    """The part of a path before the first segment with `*`, `?` or `[`, and the rest.
+
+    Example: `rows/2026-*/*.jsonl` -> ("rows", "2026-*/*.jsonl")
+    """
+    segments = path.split("/")
+    first = next((i for i, text in enumerate(segments) if set(text) & set("*?[")), len(segments))
+    fixed = "/".join(segments[:first])
+    return (fixed or ("/" if path.startswith("/") else "")), "/".join(segments[first:])
 
 
 def _download(
@@ -151,12 +177,11 @@ def _hub_error(error: Exception, parsed: Source, source: str, use: Use) -> RunEr
         )
     if isinstance(answer, RevisionNotFoundError):
         return ConfigurationError(
-            f"{source}: the hub has no revision {parsed.revision!r}; mend what follows the @"
+            f"{source}: the hub has no revision {parsed.revision!r}; fix what follows the @"
         )
     if isinstance(answer, HFValidationError) or status in (401, 403, 404):
         return ConfigurationError(
-            f"{source}: the hub shows no such {use}; mend the name, or set HF_TOKEN if it is "
-            "private"
+            f"{source}: the hub shows no such {use}; fix the name, or set HF_TOKEN if it is private"
         )
     reason = str(answer or error).partition("\n")[0]
     return RetryableError(

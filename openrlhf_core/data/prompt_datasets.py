@@ -1,20 +1,24 @@
-"""Prompts of a dataset: its rows rendered, tokenised, and judged by their length."""
+"""Prompts of a dataset: its rows rendered, tokenised, and left out when they are too long."""
 
+import hashlib
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from openrlhf_core.data.hub_datasets import is_saved_dataset, read_hub_dataset
-from openrlhf_core.data.tables import Row, Table, read_table
-from openrlhf_core.data.templates import render_prompts
+from openrlhf_core.data.encoding import Encoder, tokenizer_digest
+from openrlhf_core.data.messages import is_chat, without_nulls
+from openrlhf_core.data.prompt_texts import render_prompts
+from openrlhf_core.data.reading.datasets import open_dataset
+from openrlhf_core.data.reading.rows import PlacedRow, Row
 from openrlhf_core.sources import Locator
 from openrlhf_core.spec.exit_codes import ConfigurationError
 from openrlhf_core.spec.kinds.data import DatasetSpec, DataSpec
-from openrlhf_core.spec.kinds.sources import parse_source
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +43,9 @@ class PromptDataset:
     columns: list[Mapping[str, Any]]
     num_left_out: int
     """Prompts longer than `promptMaxLength`."""
+    digest: str
+    """SHA-256 of what the prompts are made from: rows, templates, tokenizer. Not of the texts: a
+    template may write today's date into them."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -59,110 +66,132 @@ def load_prompts(
     tokenizer: PreTrainedTokenizerBase,
     locator: Locator,
     on_progress: OnProgress | None = None,
+    now: datetime | None = None,
 ) -> list[PromptDataset]:
     """The training prompts of every dataset.
 
-    ConfigurationError names the file, the row and the mend: a missing column, an empty prompt, a
-    row that the template cannot render, a dataset of which no row is left.
+    `now` is the time that a chat template gets if it asks for it; None: the present. A resumed
+    run hands in when it began. ConfigurationError names the file, the row and the fix: a missing
+    column, an empty prompt, a row that the template cannot render, a token that the model has not,
+    a dataset of which no row is left.
     """
-    return [
-        _load_dataset(index, data, tokenizer, locator, on_progress)
-        for index in range(len(data.train))
-    ]
+    moment = now or datetime.now().astimezone()
+    encoder = Encoder(tokenizer)
+    basis = _rendering_digest(data, tokenizer)
+    loaded = []
+    for spec in data.train:
+        rows = list(open_dataset(spec, locator))
+        if not rows:
+            raise ConfigurationError(f"{_named(spec)} has no row; give it at least one")
+        texts = render_prompts(rows, data, tokenizer, moment)
+        token_ids = _tokenise(texts, rows, data, encoder, _counter(spec, len(rows), on_progress))
+        read = _ReadPrompts(rows, texts, token_ids)
+        loaded.append(_prompt_dataset(spec, data, read, _rows_digest(basis, rows)))
+    return loaded
 
 
-def _load_dataset(
-    index: int,
-    data: DataSpec,
-    tokenizer: PreTrainedTokenizerBase,
-    locator: Locator,
-    on_progress: OnProgress | None,
+@dataclass(frozen=True, eq=False)
+class _ReadPrompts:
+    """All rows of a dataset, each with its prompt."""
+
+    rows: list[PlacedRow]
+    texts: list[str]
+    token_ids: list[np.ndarray]
+
+
+def _prompt_dataset(
+    spec: DatasetSpec, data: DataSpec, read: _ReadPrompts, digest: str
 ) -> PromptDataset:
-    spec = data.train[index]
-    table = _open_table(spec, locator)
-    rows = table.rows
-    if not rows:
-        raise ConfigurationError(f"{_named(spec)} has no row; give it at least one")
-    texts = render_prompts(table, data, tokenizer)
-    token_ids = _tokenise(texts, data, tokenizer, spec.name, on_progress)
-    for row_index, ids in enumerate(token_ids):
-        if not len(ids):
-            raise ConfigurationError(
-                f"{table.place(row_index)}: the tokenizer makes no token of {texts[row_index]!r}; "
-                "use characters that it knows, or delete the row"
-            )
-    kept = [i for i, ids in enumerate(token_ids) if len(ids) <= data.prompt_max_length]
-    _report_left_out(spec, token_ids, len(kept), data.prompt_max_length)
-    label = data.keys.label
+    """The prompts that are short enough, with their labels and columns."""
+    limit, rows, token_ids = data.prompt_max_length, read.rows, read.token_ids
+    kept = [i for i, ids in enumerate(token_ids) if len(ids) <= limit]
+    _report_left_out(spec, token_ids, len(kept), limit)
     return PromptDataset(
         name=spec.name,
         weight=spec.weight,
-        texts=[texts[i] for i in kept],
+        texts=[read.texts[i] for i in kept],
         token_ids=np.concatenate([token_ids[i] for i in kept]),
         ends=np.cumsum([len(token_ids[i]) for i in kept], dtype=np.int64),
-        labels=["" if label is None else _label(rows[i], label, table, i) for i in kept],
-        columns=[_other_columns(rows[i], data) for i in kept],
+        labels=[_label(rows[i], data.keys.label) for i in kept],
+        columns=[_other_columns(rows[i].row, data.keys.prompt) for i in kept],
         num_left_out=len(rows) - len(kept),
+        digest=digest,
     )
-
-
-def _open_table(spec: DatasetSpec, locator: Locator) -> Table:
-    path = locator.locate(spec.source, "data")
-    is_from_hub = parse_source(spec.source, "data").scheme == "hf"
-    if is_from_hub or (path.is_dir() and is_saved_dataset(path)):
-        return read_hub_dataset(path, spec.subset, spec.split, spec.max_samples, locator.cache)
-    return read_table(path, spec.subset, spec.split, spec.max_samples)
 
 
 def _tokenise(
     texts: Sequence[str],
+    rows: Sequence[PlacedRow],
     data: DataSpec,
-    tokenizer: PreTrainedTokenizerBase,
-    name: str,
-    on_progress: OnProgress | None,
+    encoder: Encoder,
+    count: Callable[[int], None],
 ) -> list[np.ndarray]:
-    """Token ids of each text. A chat template writes special tokens itself; else the tokenizer
-    adds its own at the front (an end token at the back is taken off again)."""
-    has_special_tokens = data.apply_chat_template
+    """Token ids of each text, int32. Only a chat template writes the special tokens itself."""
     token_ids: list[np.ndarray] = []
     for start in range(0, len(texts), ROWS_AT_ONCE):
-        chunk = list(texts[start : start + ROWS_AT_ONCE])
-        token_ids += _encode(tokenizer, chunk, add_special_tokens=not has_special_tokens)
-        if on_progress is not None:
-            on_progress(name, len(token_ids), len(texts))
-    (probe,) = _encode(tokenizer, ["a"], add_special_tokens=True)
-    if has_special_tokens or probe[-1:] != [tokenizer.eos_token_id]:
-        return token_ids
-    return [ids[:-1] for ids in token_ids]
+        chunk = texts[start : start + ROWS_AT_ONCE]
+        found = encoder.encode(chunk, add_prefix=not data.apply_chat_template)
+        for row, text, ids in zip(rows[start:], chunk, found, strict=False):
+            _check_tokens(row, text, ids, encoder)
+        token_ids += found
+        count(len(token_ids))
+    return token_ids
 
 
-def _encode(
-    tokenizer: PreTrainedTokenizerBase, texts: list[str], add_special_tokens: bool
-) -> list[np.ndarray]:
-    """Token ids of each text, int32. The Rust tokenizer is asked itself: it takes a third of the
-    time when it need not tell where in the text a token stood."""
-    rust = getattr(tokenizer, "backend_tokenizer", None)
-    if rust is None:
-        found = tokenizer(texts, add_special_tokens=add_special_tokens, verbose=False)
-        return [np.asarray(ids, dtype=np.int32) for ids in found["input_ids"]]
-    rust.no_truncation()
-    rust.no_padding()
-    encodings = rust.encode_batch_fast(texts, add_special_tokens=add_special_tokens)
-    return [np.asarray(encoding.ids, dtype=np.int32) for encoding in encodings]
-
-
-def _label(row: Row, key: str, table: Table, index: int) -> Any:
-    if key not in row:
-        known = ", ".join(map(repr, row)) or "none"
+def _check_tokens(row: PlacedRow, text: str, ids: np.ndarray, encoder: Encoder) -> None:
+    if not len(ids):
         raise ConfigurationError(
-            f"{table.place(index)}: no column {key!r} (there are: {known}); add it, or mend "
-            "data.keys.label"
+            f"{row.place}: the tokenizer makes no token of {text!r}; use characters that it "
+            "knows, or delete the row"
         )
-    return "" if row[key] is None else row[key]
+    unknown = encoder.unknown_token(ids)
+    if unknown is not None:
+        raise ConfigurationError(f"{row.place}: {unknown}")
 
 
-def _other_columns(row: Row, data: DataSpec) -> Row:
-    return {key: value for key, value in row.items() if key != data.keys.prompt}
+def _counter(
+    spec: DatasetSpec, num_rows: int, on_progress: OnProgress | None
+) -> Callable[[int], None]:
+    def count(done: int) -> None:
+        if on_progress is not None:
+            on_progress(spec.name, done, num_rows)
+
+    return count
+
+
+def _rendering_digest(data: DataSpec, tokenizer: PreTrainedTokenizerBase) -> str:
+    """What turns a row into a prompt, besides the row."""
+    settings = [data.keys.prompt, data.keys.label, data.apply_chat_template, data.input_template]
+    parts = json.dumps([*settings, data.prompt_max_length, tokenizer_digest(tokenizer)])
+    return hashlib.sha256(parts.encode()).hexdigest()
+
+
+def _rows_digest(basis: str, rows: Sequence[PlacedRow]) -> str:
+    digest = hashlib.sha256(basis.encode())
+    for row in rows:
+        text = json.dumps(row.row, sort_keys=True, default=repr)
+        digest.update(text.encode("utf-8", "replace") + b"\n")
+    return digest.hexdigest()
+
+
+def _label(row: PlacedRow, key: str | None) -> Any:
+    if key is None:
+        return ""
+    if key not in row.row:
+        known = ", ".join(map(repr, row.row)) or "none"
+        raise ConfigurationError(
+            f"{row.place}: no column {key!r} (there are: {known}); add it, or fix data.keys.label"
+        )
+    return "" if row.row[key] is None else row.row[key]
+
+
+def _other_columns(row: Row, prompt_key: str) -> Row:
+    """The columns for reward functions; chats among them without the nulls that Arrow adds."""
+    return {
+        key: without_nulls(value) if is_chat(value) else value
+        for key, value in row.items()
+        if key != prompt_key
+    }
 
 
 def _report_left_out(

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 from openrlhf_core.data.prompt_datasets import PromptDataset
 from openrlhf_core.data.sampler import IndexSampler
@@ -47,16 +46,9 @@ class PromptStream:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of all that decides `batch` but the seed: prompts, labels, columns, weights."""
-        digest = hashlib.sha256()
-        for dataset in self._datasets:
-            _update(digest, [dataset.name, dataset.weight, len(dataset)])
-            digest.update(dataset.token_ids.tobytes())
-            digest.update(dataset.ends.tobytes())
-            rows = zip(dataset.texts, dataset.labels, dataset.columns, strict=True)
-            for row in rows:
-                _update(digest, row)
-        return digest.hexdigest()
+        """SHA-256 of all that decides `batch` but the seed and the time that a template shows."""
+        parts = [[d.name, d.weight, len(d), d.digest] for d in self._datasets]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def _prompt(self, position: int, dataset: PromptDataset, row: int) -> Prompt:
         return Prompt(
@@ -67,8 +59,3 @@ class PromptStream:
             columns=dataset.columns[row],
             dataset=dataset.name,
         )
-
-
-def _update(digest: Any, value: Any) -> None:
-    digest.update(json.dumps(value, sort_keys=True, default=repr).encode("utf-8", "replace"))
-    digest.update(b"\n")

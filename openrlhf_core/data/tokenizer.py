@@ -1,11 +1,11 @@
 """The policy's tokenizer: loaded, given a chat template and a padding token, checked."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from openrlhf_core.data.encoding import embedding_rows
 from openrlhf_core.samples import Rollout
 from openrlhf_core.sources import Locator
 from openrlhf_core.spec.exit_codes import ConfigurationError
@@ -47,7 +47,7 @@ def load_tokenizer(
         raise ConfigurationError(
             f"{directory}: the tokenizer has no end token; set eos_token in tokenizer_config.json"
         )
-    model_tokens = _model_tokens(directory)
+    model_tokens = embedding_rows(directory)
     if model_tokens is not None and tokenizer.vocab_size > model_tokens:
         raise ConfigurationError(
             f"{directory}: the tokenizer knows {tokenizer.vocab_size} tokens, the model "
@@ -100,12 +100,3 @@ def _after(before: str, text: str, rollout: Rollout, tokenizer: PreTrainedTokeni
     # The prompt's last token is a part of a character that the completion ends.
     alone = tokenizer.decode(rollout.completion_ids.tolist(), clean_up_tokenization_spaces=False)
     return str(alone)
-
-
-def _model_tokens(directory: Path) -> int | None:
-    """Rows of the model's embedding; None when config.json does not tell: models.load judges it."""
-    try:
-        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-        return int(config["vocab_size"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

@@ -6,6 +6,7 @@ then `Prepared.start`, then the methods of the Session in the order in which the
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +27,8 @@ class RunInputs:
     config: RunConfig
     resolved: ResolvedTraining
     """The same training spec with nothing left open."""
+    began: datetime
+    """When the run began: what a chat template gets that asks for the date, in every attempt."""
     locator: Locator
     """Finds models, data and code on this machine."""
     on_progress: OnProgress

@@ -21,7 +21,7 @@ def prepare(inputs: RunInputs) -> PreparedRL:
     tokenizer = load_tokenizer(directory, template, policy.trust_remote_code)
     for function in training.reward.functions:
         locator.locate_code(function.source)
-    prompts = load_prompts(training.data, tokenizer, locator, inputs.on_progress)
+    prompts = load_prompts(training.data, tokenizer, locator, inputs.on_progress, inputs.began)
     stream = PromptStream(prompts, training.seed)
     settings = make_step_settings(inputs.resolved, stream.epoch_size)
     return PreparedRL(inputs, settings, tokenizer, stream)

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from openrlhf_core.checkpoint import MODEL_DIRECTORY, Checkpoint, CheckpointStore
@@ -63,7 +64,7 @@ def run_attempt(
     """Trains until the end or a RunError; `end` tells how far it came."""
     stop, display = controls.stop, controls.display
     display.wait_for("reading the data")
-    inputs = run_inputs(config, around, display)
+    inputs = run_inputs(config, around, output.began, display)
     prepared = RECIPES[config.training.recipe](inputs)
     stop.check()
     keep = config.training.checkpoint.keep
@@ -111,11 +112,14 @@ def run_attempt(
         end.is_published = True
 
 
-def run_inputs(config: RunConfig, around: Surroundings, display: Display) -> RunInputs:
+def run_inputs(
+    config: RunConfig, around: Surroundings, began: datetime, display: Display
+) -> RunInputs:
     """Returns what a recipe prepares a run from; the training spec is resolved here, once."""
     return RunInputs(
         config=config,
         resolved=resolve(config.training),
+        began=began,
         locator=Locator(around.base, None if config.cache is None else Path(config.cache)),
         on_progress=lambda name, done, total: display.count(
             f"reading the data: {name}", done, total

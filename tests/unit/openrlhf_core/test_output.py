@@ -63,6 +63,13 @@ def test_an_unfinished_run_of_the_same_spec_resumes_under_its_id(tmp_path: Path)
     assert first.run_id == second.run_id != run_id
 
 
+def test_a_resumed_run_knows_when_it_began(tmp_path: Path) -> None:
+    run_once(tmp_path)
+    first, second = claim(tmp_path), claim(tmp_path, maxSteps=100)
+    assert first.began == second.began
+    assert first.began.utcoffset() is not None
+
+
 def test_a_finished_run_says_so(tmp_path: Path) -> None:
     finish_once(tmp_path)
     found = claim(tmp_path, logging={"tensorboard": True})

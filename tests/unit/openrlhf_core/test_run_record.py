@@ -1,5 +1,6 @@
 """Which specs may continue a run, and how their differences are named."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -101,5 +102,11 @@ def test_only_more_steps_or_epochs_grow_a_run() -> None:
 
 
 def test_a_record_reads_back_as_itself() -> None:
-    record = RunRecord(run_id="ab", job_uid="", training=make_training(), finished_step=80)
+    record = RunRecord(
+        run_id="ab",
+        began=datetime(2026, 11, 25, 23, 59, tzinfo=UTC),
+        job_uid="",
+        training=make_training(),
+        finished_step=80,
+    )
     assert RunRecord.model_validate_json(record.to_json()) == record

@@ -118,7 +118,7 @@ def test_a_dataset_of_the_hub_is_downloaded(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("source", "words"),
-    [("hf://org/other", "mend the name"), ("hf://org/tiny@v9", "no revision 'v9'")],
+    [("hf://org/other", "fix the name"), ("hf://org/tiny@v9", "no revision 'v9'")],
 )
 def test_what_the_hub_lacks_is_a_configuration_error(tmp_path: Path, source: str, words: str):
     with hub() as endpoint:

@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from openrlhf_core.builtin.catalogue import builtin_path
@@ -144,6 +147,97 @@ def test_progress_is_told(tmp_path: Path):
     told: list[tuple[str, int, int]] = []
     load_prompts(make_data(source), TOKENIZER, Locator(tmp_path), lambda *args: told.append(args))
     assert told == [("set-0", 4096, 5000), ("set-0", 5000, 5000)]
+
+
+TOOL_CHAT = [USER, {"role": "assistant", "content": "x", "tool_calls": [{"name": "f"}]}, USER]
+COUNTS_CALLS = (
+    "{% for m in messages %}{% if 'tool_calls' in m %}{{ m.tool_calls | length }} call(s)"
+    "{% elif 'name' in m %}({{ m.name }}){% else %}{{ m.content }}{% endif %}|{% endfor %}"
+)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.parquet"])
+def test_keys_that_a_message_lacks_are_absent_from_every_format(tmp_path: Path, name: str):
+    rows = [{"prompt": TOOL_CHAT}, {"prompt": [{**USER, "name": "eva"}]}, {"prompt": [USER]}]
+    if name == "rows.jsonl":
+        write_rows(tmp_path / name, rows)
+    else:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / name)
+    tokenizer = load_tokenizer(builtin_path("tiny", "model"), chat_template=COUNTS_CALLS)
+    data = make_data(name, apply_chat_template=True)
+    (dataset,) = load_prompts(data, tokenizer, Locator(tmp_path))
+    assert dataset.texts == ["hi|1 call(s)|hi|", "(eva)|", "hi|"]
+
+
+def test_chats_for_reward_functions_have_no_nulls_of_arrow(tmp_path: Path):
+    rows = [{"prompt": "a", "history": [USER], "n": None}, {"prompt": "b", "history": TOOL_CHAT}]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    (dataset,) = load_prompts(make_data("rows.parquet"), TOKENIZER, Locator(tmp_path))
+    assert dataset.columns == [{"history": [USER], "n": None}, {"history": TOOL_CHAT, "n": None}]
+
+
+def bos_tokenizer(directory: Path, extra: str = ""):
+    """The tiny tokenizer as one that puts <bos> in front; `extra` is added beyond the embedding."""
+    tokenizer = load_tokenizer(builtin_path("tiny", "model"))
+    tokenizer.add_bos_token = True
+    if extra:
+        tokenizer.add_special_tokens({"additional_special_tokens": [extra]})
+    tokenizer.save_pretrained(directory)
+    (directory / "config.json").write_text(json.dumps({"vocab_size": 128}))
+    return load_tokenizer(directory)
+
+
+def test_a_prompt_that_begins_with_bos_gets_no_second_one(tmp_path: Path):
+    tokenizer = bos_tokenizer(tmp_path / "model")
+    source = write_rows(tmp_path / "rows.jsonl", [{"prompt": "<bos>ab"}, {"prompt": "ab"}])
+    for template, first in ((None, [2]), ("<bos>{}", [2, 2])):
+        data = make_data(source, input_template=template)
+        (dataset,) = load_prompts(data, tokenizer, Locator(tmp_path))
+        ab = TOKENIZER("ab").input_ids
+        assert dataset.prompt_ids(0).tolist() == [*first, *ab]
+        assert dataset.prompt_ids(1).tolist() == [2, *ab]
+
+
+def test_a_token_beyond_the_embedding_is_named_with_its_row(tmp_path: Path):
+    tokenizer = bos_tokenizer(tmp_path / "model", extra="<image>")
+    source = write_rows(tmp_path / "rows.jsonl", [{"prompt": "ab"}, {"prompt": "a<image>"}])
+    with pytest.raises(ConfigurationError, match=r"rows.jsonl, line 2: the token '<image>' has id"):
+        load_prompts(make_data(source), tokenizer, Locator(tmp_path))
+    source = write_rows(tmp_path / "rows.jsonl", [{"prompt": "ab"}])
+    assert len(load_prompts(make_data(source), tokenizer, Locator(tmp_path))[0]) == 1
+
+
+DATED = "{{ strftime_now('%d %b %Y') }} {{ range(9999) | random }} {{ messages[0].content }}"
+
+
+def dated(tmp_path: Path, day: int, template: str = DATED, **settings: Any) -> PromptStream:
+    source = write_rows(tmp_path / "rows.jsonl", [{"prompt": "hi"}])
+    tokenizer = load_tokenizer(builtin_path("tiny", "model"), chat_template=template)
+    data = make_data(source, apply_chat_template=True, **settings)
+    now = datetime(2026, 11, day, tzinfo=UTC)
+    return PromptStream(load_prompts(data, tokenizer, Locator(tmp_path), now=now), seed=1)
+
+
+def test_a_template_with_the_date_changes_no_fingerprint(tmp_path: Path):
+    first, next_day = dated(tmp_path, day=25), dated(tmp_path, day=26)
+    assert first.batch(0, 1)[0].text[:2] == "25"
+    assert next_day.batch(0, 1)[0].text[:2] == "26"
+    assert first.fingerprint == next_day.fingerprint
+
+
+def test_a_run_that_began_yesterday_keeps_its_texts(tmp_path: Path):
+    texts = [dated(tmp_path, day=25).batch(0, 1)[0].text for _ in range(2)]
+    assert texts[0] == texts[1]
+
+
+def test_the_fingerprint_tells_templates_and_limits_apart(tmp_path: Path):
+    streams = [
+        dated(tmp_path, day=25),
+        dated(tmp_path, day=25, template=DATED + "!"),
+        dated(tmp_path, day=25, prompt_max_length=100),
+        dated(tmp_path, day=25, input_template="Q: {}"),
+    ]
+    assert len({stream.fingerprint for stream in streams}) == 4
 
 
 def make_stream(tmp_path: Path, seed: int = 1, suffix: str = "") -> PromptStream:

@@ -5,7 +5,8 @@ from pathlib import Path
 import datasets
 import pytest
 
-from openrlhf_core.data.hub_datasets import is_saved_dataset, read_hub_dataset
+from openrlhf_core.data.reading.hub_datasets import is_saved_dataset, read_hub_dataset
+from openrlhf_core.data.reading.rows import PlacedRow
 from openrlhf_core.spec.exit_codes import ConfigurationError
 
 CARD = """---
@@ -31,16 +32,19 @@ def make_snapshot(directory: Path) -> Path:
     return directory
 
 
-def read(directory: Path, subset: str | None, split: str, max_rows: int | None = None):
-    return read_hub_dataset(directory, subset, split, max_rows, directory.parent / "cache")
+def read(directory: Path, subset: str | None, split: str) -> list[PlacedRow]:
+    return list(read_hub_dataset(directory, subset, split, directory.parent / "cache"))
+
+
+def rows_of(directory: Path, subset: str | None, split: str) -> list[dict]:
+    return [row.row for row in read(directory, subset, split)]
 
 
 def test_the_card_tells_subsets_and_splits(tmp_path: Path):
     snapshot = make_snapshot(tmp_path / "snapshot")
-    assert read(snapshot, "easy", "test").rows[1] == {"prompt": "two 1", "nested": {"n": 1}}
-    assert read(snapshot, "hard", "train", max_rows=2).rows[0]["prompt"] == "three 0"
-    assert len(read(snapshot, "hard", "train", max_rows=2).rows) == 2
-    assert read(snapshot, "hard", "train").place(2) == f"{snapshot}, row 3"
+    assert rows_of(snapshot, "easy", "test")[1] == {"prompt": "two 1", "nested": {"n": 1}}
+    assert rows_of(snapshot, "hard", "train")[0]["prompt"] == "three 0"
+    assert read(snapshot, "hard", "train")[2].place == f"{snapshot}, row 3"
 
 
 @pytest.mark.parametrize(("subset", "split"), [("easy", "dev"), ("other", "train")])
@@ -57,7 +61,7 @@ def test_a_saved_dataset_is_read(tmp_path: Path):
     assert is_saved_dataset(tmp_path / "one")
     assert is_saved_dataset(tmp_path / "many")
     assert not is_saved_dataset(tmp_path)
-    assert read(tmp_path / "one", None, "train").rows == [{"prompt": "a"}, {"prompt": "b"}]
-    assert read(tmp_path / "many", None, "train", max_rows=1).rows == [{"prompt": "a"}]
+    assert rows_of(tmp_path / "one", None, "train") == [{"prompt": "a"}, {"prompt": "b"}]
+    assert rows_of(tmp_path / "many", None, "train") == [{"prompt": "a"}, {"prompt": "b"}]
     with pytest.raises(ConfigurationError, match="cannot read split 'test'"):
         read(tmp_path / "many", None, "test")
