@@ -7,9 +7,10 @@ from typing import Any
 
 from openrlhf_core.spec.exit_codes import ConfigurationError
 from openrlhf_core.spec.kinds.job import RLHFJobSpec
+from openrlhf_core.spec.kinds.rule import FieldPath
 from openrlhf_core.spec.kinds.training import TrainingSpec
 from openrlhf_core.spec.reading.spec_tree import field_names
-from openrlhf_core.spec.reading.yaml_reader import Path, path_text, read_yaml
+from openrlhf_core.spec.reading.yaml_reader import path_text, read_yaml
 
 ROOTS = ("apiVersion", "kind", "metadata", "spec")
 PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
@@ -28,7 +29,7 @@ def apply_overrides(data: Any, overrides: Sequence[str]) -> Any:
     return data
 
 
-def parse_override(override: str) -> tuple[Path, Any]:
+def parse_override(override: str) -> tuple[FieldPath, Any]:
     """Path from the object's root, and the value, of `path=value`."""
     text, separator, value = override.partition("=")
     if not separator or not text.strip():
@@ -36,7 +37,7 @@ def parse_override(override: str) -> tuple[Path, Any]:
     return _rooted(_parts(text.strip(), override)), _value(value, override)
 
 
-def _parts(text: str, override: str) -> Path:
+def _parts(text: str, override: str) -> FieldPath:
     parts: list[str | int] = []
     for piece in text.split("."):
         found = list(PART.finditer(piece))
@@ -49,7 +50,7 @@ def _parts(text: str, override: str) -> Path:
     return tuple(parts)
 
 
-def _rooted(path: Path) -> Path:
+def _rooted(path: FieldPath) -> FieldPath:
     if path[0] in ROOTS:
         return path
     if path[0] in field_names(RLHFJobSpec):
@@ -65,7 +66,7 @@ def _value(text: str, override: str) -> Any:
     return file.documents[0].data if file.documents else None
 
 
-def _put(data: Any, path: Path, value: Any, override: str) -> None:
+def _put(data: Any, path: FieldPath, value: Any, override: str) -> None:
     holder = data
     for place, part in enumerate(path[:-1]):
         if isinstance(holder, dict) and isinstance(part, str) and holder.get(part) is None:
@@ -76,7 +77,7 @@ def _put(data: Any, path: Path, value: Any, override: str) -> None:
     holder[path[-1]] = value
 
 
-def _entry(holder: Any, part: str | int, path: Path, override: str) -> Any:
+def _entry(holder: Any, part: str | int, path: FieldPath, override: str) -> Any:
     try:
         if not isinstance(holder, dict | list):
             raise TypeError(f"{holder!r} holds nothing")

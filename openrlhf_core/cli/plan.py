@@ -53,7 +53,7 @@ def make_report(
     fit = estimate(resolved, shape, device_bytes) if shape else None
     changes = None
     if shape and fit and fit.problems and device_bytes is not None:
-        changes = smallest_change(training, shape, device_bytes)
+        changes = smallest_change(resolved, shape, device_bytes)
     return Report(job.metadata.name, resolved, fit, note, changes)
 
 

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from openrlhf_core.spec.kinds.quantity import format_bytes
-from openrlhf_core.spec.kinds.training import TrainingSpec
 from openrlhf_core.spec.planning.fit import Fit, GroupMemory
 from openrlhf_core.spec.planning.plan import Plan, PlannedGroup, plan_hash
 from openrlhf_core.spec.planning.presets import RLSettings
@@ -44,8 +43,8 @@ def render(report: "Report") -> str:
 
 def _resolved(report: "Report") -> Iterator[str]:
     resolved = report.resolved
-    if resolved.rl is not None:
-        yield from _rl_lines(resolved.spec, resolved.rl)
+    if resolved.rl is not None and resolved.spec.rl is not None:
+        yield from _rl_lines(resolved.spec.rl.algorithm, resolved.rl)
     for role, learner in resolved.learners.items():
         fill = (
             f"{learner.micro_batch_size} samples"
@@ -63,11 +62,8 @@ def _resolved(report: "Report") -> Iterator[str]:
         )
 
 
-def _rl_lines(training: TrainingSpec, rl: RLSettings) -> Iterator[str]:
-    yield (
-        f"{training.rl.algorithm}: {rl.rollout_batch_size} prompts x {rl.group_size} "
-        "completions a step"
-    )
+def _rl_lines(algorithm: str, rl: RLSettings) -> Iterator[str]:
+    yield (f"{algorithm}: {rl.rollout_batch_size} prompts x {rl.group_size} completions a step")
     yield (
         f"advantage {rl.advantage.estimator}, normalization {rl.advantage.normalization}; "
         f"loss {rl.policy_loss.aggregation}, clip {rl.policy_loss.clip_low:g}/"

@@ -1,5 +1,6 @@
 """`training.data`: datasets, their keys, templates and length limits."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import Field
@@ -12,6 +13,7 @@ from openrlhf_core.spec.kinds.base import (
     ShortText,
     SpecModel,
 )
+from openrlhf_core.spec.kinds.rule import Rule, Violation, at
 from openrlhf_core.spec.kinds.sources import DataSource
 
 
@@ -63,3 +65,39 @@ class DataSpec(SpecModel):
         description="Lay the samples of a micro-batch end to end instead of padding them. Pays "
         "with FlashAttention 2.",
     )
+
+
+def _one_prompt_form(data: DataSpec) -> Iterator[Violation]:
+    if data.apply_chat_template and data.input_template is not None:
+        yield Violation(
+            at("inputTemplate"),
+            "applyChatTemplate is true too",
+            "keep one of applyChatTemplate and inputTemplate",
+        )
+
+
+def _template_has_a_place(data: DataSpec) -> Iterator[Violation]:
+    if data.input_template is not None and "{}" not in data.input_template:
+        yield Violation(
+            at("inputTemplate"),
+            "has no {} for the prompt",
+            "write {} where the prompt belongs",
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        on=DataSpec,
+        claim="at most one of applyChatTemplate and inputTemplate",
+        reads=("applyChatTemplate", "inputTemplate"),
+        check=_one_prompt_form,
+        cel="!(self.applyChatTemplate && has(self.inputTemplate))",
+    ),
+    Rule(
+        on=DataSpec,
+        claim="inputTemplate has {} for the prompt",
+        reads=("inputTemplate",),
+        check=_template_has_a_place,
+        cel="!has(self.inputTemplate) || self.inputTemplate.contains('{}')",
+    ),
+)

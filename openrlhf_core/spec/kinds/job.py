@@ -1,5 +1,6 @@
 """`RLHFJob`: one training run, as a person writes it."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -14,7 +15,8 @@ from openrlhf_core.spec.kinds.kubernetes import (
     PullSecrets,
 )
 from openrlhf_core.spec.kinds.lifecycle import LifecycleSpec
-from openrlhf_core.spec.kinds.placement import GroupName
+from openrlhf_core.spec.kinds.placement import HEAD_GROUP, GroupName
+from openrlhf_core.spec.kinds.rule import Rule, Violation
 from openrlhf_core.spec.kinds.scheduling import SchedulingSpec
 from openrlhf_core.spec.kinds.storage import StorageSpec
 from openrlhf_core.spec.kinds.training import TrainingSpec
@@ -93,3 +95,48 @@ class RLHFJob(SpecModel):
         description="What was observed, by the operator. Kept unread here, so that a status of "
         "another version never makes a job unreadable: RLHFJobStatus.from_manifest reads it.",
     )
+
+
+def _overrides_name_groups(job: RLHFJobSpec) -> Iterator[Violation]:
+    names = {HEAD_GROUP, *(group.name for group in job.training.placement.groups)}
+    for index, group in enumerate(job.cluster.groups):
+        if group.name not in names:
+            yield Violation(
+                ("cluster", "groups", index, "name"),
+                f"is {group.name}, which is no worker group",
+                f"use one of {', '.join(sorted(names))}",
+            )
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        on=RLHFJobSpec,
+        claim="cluster.groups are named as groups of training.placement, or head",
+        reads=("cluster.groups", "training.placement"),
+        check=_overrides_name_groups,
+        cel="!has(self.cluster.groups) || self.cluster.groups.all(o, o.name == 'head' || "
+        "self.training.placement.groups.exists(g, g.name == o.name))",
+    ),
+    Rule(
+        on=RLHFJob,
+        claim="metadata.name has at most 40 characters: lowercase letters, digits and -, "
+        "beginning with a letter",
+        cel="self.metadata.name.size() <= 40 && "
+        "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+    ),
+    Rule(
+        on=RLHFJob,
+        claim="once an attempt has begun only suspend, the deadlines, ttlSecondsAfterFinished and "
+        "cleanup may change; make another job for other settings",
+        cel="!has(oldSelf.status) || !has(oldSelf.status.attempt) || ("
+        "self.spec.training == oldSelf.spec.training && "
+        "has(self.spec.runtimeRef) == has(oldSelf.spec.runtimeRef) && "
+        "(!has(self.spec.runtimeRef) || self.spec.runtimeRef == oldSelf.spec.runtimeRef) && "
+        "self.spec.storage == oldSelf.spec.storage && "
+        "self.spec.cluster == oldSelf.spec.cluster && "
+        "self.spec.scheduling == oldSelf.spec.scheduling && "
+        "self.spec.lifecycle.backoffLimit == oldSelf.spec.lifecycle.backoffLimit && "
+        "self.spec.lifecycle.backoffSeconds == oldSelf.spec.lifecycle.backoffSeconds && "
+        "self.spec.lifecycle.gracePeriodSeconds == oldSelf.spec.lifecycle.gracePeriodSeconds)",
+    ),
+)

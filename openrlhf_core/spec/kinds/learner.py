@@ -1,5 +1,6 @@
 """`training.learner` and `training.optimizer`: how weights are updated."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from openrlhf_core.spec.kinds.base import (
     PositiveInt,
     SpecModel,
 )
+from openrlhf_core.spec.kinds.rule import Rule, Violation, at
 
 
 class LearnerSpec(SpecModel):
@@ -69,3 +71,21 @@ class OptimizerSpec(SpecModel):
     gradient_clip: PositiveFloat = Field(
         1.0, description="Gradients with a larger norm are scaled down to it."
     )
+
+
+def _one_way_to_fill(learner: LearnerSpec) -> Iterator[Violation]:
+    if learner.micro_batch_size is not None and learner.max_tokens_per_micro_batch is not None:
+        yield Violation(
+            at("maxTokensPerMicroBatch"), "microBatchSize is set too", "keep one of the two"
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        on=LearnerSpec,
+        claim="at most one of microBatchSize and maxTokensPerMicroBatch",
+        reads=("microBatchSize", "maxTokensPerMicroBatch"),
+        check=_one_way_to_fill,
+        cel="!(has(self.microBatchSize) && has(self.maxTokensPerMicroBatch))",
+    ),
+)

@@ -1,10 +1,12 @@
 """`training.model`: which model fills which role."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field
 
 from openrlhf_core.spec.kinds.base import LongText, SpecModel
+from openrlhf_core.spec.kinds.rule import Rule, Violation
 from openrlhf_core.spec.kinds.sources import ModelSource, TemplateSource
 
 
@@ -54,3 +56,19 @@ class ModelsSpec(SpecModel):
     reference: ReferenceSpec | None = Field(
         None, description="The frozen reference model; loaded only when rl.kl.coefficient is not 0."
     )
+
+
+def _one_template(template: ChatTemplateSpec) -> Iterator[Violation]:
+    if (template.text is None) == (template.source is None):
+        yield Violation((), "needs exactly one of text and source", "set one of them")
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        on=ChatTemplateSpec,
+        claim="exactly one of text and source",
+        reads=("text", "source"),
+        check=_one_template,
+        cel="has(self.text) != has(self.source)",
+    ),
+)

@@ -1,11 +1,15 @@
 """`training.placement` and `training.weightSync`: which roles share which devices."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from openrlhf_core.spec.kinds.base import PositiveFloat, SpecModel
+from openrlhf_core.spec.kinds.rule import Rule, Violation
 
+HEAD_GROUP = "head"
+"""Name of the Ray head in `cluster.groups`."""
 Role = Literal["Policy", "Reference", "Rollout"]
 GroupName = Annotated[
     str, Field(min_length=1, max_length=20, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
@@ -58,3 +62,24 @@ class WeightSyncSpec(SpecModel):
     timeout_seconds: PositiveFloat = Field(
         600.0, description="A sync that takes longer ends the attempt (exit code 10)."
     )
+
+
+def _no_group_named_head(placement: PlacementSpec) -> Iterator[Violation]:
+    for index, group in enumerate(placement.groups):
+        if group.name == HEAD_GROUP:
+            yield Violation(
+                ("groups", index, "name"),
+                "is head, the name of the Ray head's own group",
+                "take another name",
+            )
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        on=PlacementSpec,
+        claim="no group is named head",
+        reads=("groups",),
+        check=_no_group_named_head,
+        cel=f"self.groups.all(g, g.name != '{HEAD_GROUP}')",
+    ),
+)

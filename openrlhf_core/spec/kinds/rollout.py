@@ -1,10 +1,12 @@
 """`training.rollout`: the generation engines."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from openrlhf_core.spec.kinds.base import PositiveInt, ShortText, SpecModel
+from openrlhf_core.spec.kinds.rule import Rule, Violation, at
 
 
 class SamplingSpec(SpecModel):
@@ -52,3 +54,36 @@ class RolloutSpec(SpecModel):
     dtype: Literal["BFloat16", "Float32"] | None = Field(
         None, description="Number format of the engine. Default: the learner's."
     )
+
+
+def _shortest_below_longest(sampling: SamplingSpec) -> Iterator[Violation]:
+    if sampling.min_tokens > sampling.max_tokens:
+        yield Violation(
+            at("minTokens"),
+            f"is {sampling.min_tokens}, more than maxTokens ({sampling.max_tokens})",
+            "lower it, or raise maxTokens",
+        )
+
+
+def _stop_texts_say_something(sampling: SamplingSpec) -> Iterator[Violation]:
+    for index, text in enumerate(sampling.stop):
+        if not text:
+            yield Violation(("stop", index), "is empty and would end every completion", "remove it")
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        on=SamplingSpec,
+        claim="minTokens is at most maxTokens",
+        reads=("minTokens", "maxTokens"),
+        check=_shortest_below_longest,
+        cel="self.minTokens <= self.maxTokens",
+    ),
+    Rule(
+        on=SamplingSpec,
+        claim="no stop text is empty",
+        reads=("stop",),
+        check=_stop_texts_say_something,
+        cel="!has(self.stop) || self.stop.all(text, text != '')",
+    ),
+)

@@ -1,5 +1,6 @@
 """`RLHFRuntime` and `ClusterRLHFRuntime`: what a platform admin fixes for all jobs."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -15,6 +16,7 @@ from openrlhf_core.spec.kinds.kubernetes import (
     RuntimeMetadata,
 )
 from openrlhf_core.spec.kinds.quantity import Quantity
+from openrlhf_core.spec.kinds.rule import Rule, Violation, at
 from openrlhf_core.spec.kinds.scheduling import SchedulingSpec
 from openrlhf_core.spec.kinds.storage import StorageSpec
 
@@ -108,3 +110,21 @@ class ClusterRLHFRuntime(SpecModel):
     kind: Literal["ClusterRLHFRuntime"] = Field(description="The kind.")
     metadata: RuntimeMetadata = Field(description="Name, labels, annotations.")
     spec: RLHFRuntimeSpec = Field(description="What is fixed.")
+
+
+def _device_resource(device: DeviceSpec) -> Iterator[Violation]:
+    if device.kind == "CPU" and device.resource_name is not None:
+        yield Violation(
+            at("resourceName"), "is for CUDA devices; a CPU device is cpus cores", "remove it"
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        on=DeviceSpec,
+        claim="resourceName is for CUDA devices",
+        reads=("kind", "resourceName"),
+        check=_device_resource,
+        cel="self.kind == 'CUDA' || !has(self.resourceName)",
+    ),
+)

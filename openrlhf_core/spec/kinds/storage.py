@@ -1,5 +1,6 @@
 """`spec.storage`: where results and downloads lie on a cluster."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -7,6 +8,7 @@ from pydantic import Field
 from openrlhf_core.spec.kinds.base import SpecModel
 from openrlhf_core.spec.kinds.kubernetes import DNSName
 from openrlhf_core.spec.kinds.quantity import Quantity
+from openrlhf_core.spec.kinds.rule import Rule, Violation, at
 
 AccessMode = Literal["ReadWriteMany", "ReadWriteOnce"]
 SUB_PATH_PATTERN = r"^\.?[A-Za-z0-9_-][A-Za-z0-9._-]*(/\.?[A-Za-z0-9_-][A-Za-z0-9._-]*)*$"
@@ -56,3 +58,45 @@ class StorageSpec(SpecModel):
     cache: CacheStorageSpec | None = Field(
         None, description="Where downloads lie (HF_HOME). Default: the runtime's."
     )
+
+
+def _one_volume(storage: OutputStorageSpec | CacheStorageSpec) -> Iterator[Violation]:
+    if (storage.claim_name is None) == (storage.size is None):
+        yield Violation((), "needs exactly one of claimName and size", "set one of them")
+
+
+def _claim_settings(output: OutputStorageSpec) -> Iterator[Violation]:
+    if output.sub_path is not None and output.claim_name is None:
+        yield Violation(at("subPath"), "needs claimName", "name the claim, or remove subPath")
+    if output.size is None:
+        for field in ("storageClassName", "accessMode"):
+            if field in output.to_manifest():
+                yield Violation(
+                    at(field), "is about a claim that is made from size", f"remove {field}"
+                )
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        on=OutputStorageSpec,
+        claim="exactly one of claimName and size",
+        reads=("claimName", "size"),
+        check=_one_volume,
+        cel="has(self.claimName) != has(self.size)",
+    ),
+    Rule(
+        on=OutputStorageSpec,
+        claim="subPath goes with claimName; storageClassName and accessMode with size",
+        reads=("claimName", "size", "subPath"),
+        check=_claim_settings,
+        cel="has(self.size) ? !has(self.subPath) : "
+        "!has(self.storageClassName) && !has(self.accessMode)",
+    ),
+    Rule(
+        on=CacheStorageSpec,
+        claim="exactly one of claimName and size",
+        reads=("claimName", "size"),
+        check=_one_volume,
+        cel="has(self.claimName) != has(self.size)",
+    ),
+)

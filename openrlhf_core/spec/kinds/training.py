@@ -1,6 +1,7 @@
 """`TrainingSpec`: what is trained, and on how many devices. The root of `RLHFJob.spec.training`."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
@@ -9,11 +10,23 @@ from openrlhf_core.spec.kinds.data import DataSpec
 from openrlhf_core.spec.kinds.learner import LearnerSpec, OptimizerSpec
 from openrlhf_core.spec.kinds.model import ModelsSpec
 from openrlhf_core.spec.kinds.placement import PlacementSpec, WeightSyncSpec
-from openrlhf_core.spec.kinds.recipes import RecipeName
+from openrlhf_core.spec.kinds.recipes import RECIPES, Part, RecipeName
 from openrlhf_core.spec.kinds.records import CheckpointSpec, LoggingSpec
 from openrlhf_core.spec.kinds.reward import RewardSpec
 from openrlhf_core.spec.kinds.rl import RLSpec
 from openrlhf_core.spec.kinds.rollout import RolloutSpec
+
+T = TypeVar("T")
+
+
+def _default(part: Part, spec_class: Callable[[], T]) -> Callable[[dict[str, Any]], T | None]:
+    """The default of a part: its class's defaults where the recipe reads it, else None."""
+
+    def make(fields: dict[str, Any]) -> T | None:
+        recipe = RECIPES.get(fields.get("recipe", ""))
+        return spec_class() if recipe is not None and part in recipe.defaults else None
+
+    return make
 
 
 class TrainingSpec(SpecModel):
@@ -21,15 +34,22 @@ class TrainingSpec(SpecModel):
 
     recipe: RecipeName = Field(description="How the model is trained.")
     model: ModelsSpec = Field(description="Which model fills which role.")
-    reward: RewardSpec = Field(description="What scores a completion.")
+    reward: RewardSpec | None = Field(
+        None, description="What scores a completion; for recipes that generate completions."
+    )
     data: DataSpec = Field(description="What is trained on.")
-    rl: RLSpec = Field(description="The algorithm of recipe RL.")
-    rollout: RolloutSpec = Field(RolloutSpec(), description="The generation engines.")
+    rl: RLSpec | None = Field(None, description="The algorithm of recipe RL.")
+    rollout: RolloutSpec | None = Field(
+        default_factory=_default("rollout", RolloutSpec),
+        description="The generation engines; for recipes that generate completions. "
+        "Default: the defaults of its fields.",
+    )
     learner: LearnerSpec = Field(LearnerSpec(), description="The DeepSpeed learners.")
     optimizer: OptimizerSpec = Field(OptimizerSpec(), description="AdamW and its schedule.")
     placement: PlacementSpec = Field(PlacementSpec(), description="Roles to worker groups.")
-    weight_sync: WeightSyncSpec = Field(
-        WeightSyncSpec(), description="How new weights reach the engines."
+    weight_sync: WeightSyncSpec | None = Field(
+        default_factory=_default("weightSync", WeightSyncSpec),
+        description="How new weights reach the engines. Default: the defaults of its fields.",
     )
     checkpoint: CheckpointSpec = Field(CheckpointSpec(), description="When progress is saved.")
     logging: LoggingSpec = Field(LoggingSpec(), description="Where metrics go.")

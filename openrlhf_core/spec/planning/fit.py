@@ -21,7 +21,11 @@ from openrlhf_core.spec.planning.memory import (
     learner_bytes,
 )
 from openrlhf_core.spec.planning.plan import PlannedGroup
-from openrlhf_core.spec.planning.presets import LearnerSettings, RolloutSettings
+from openrlhf_core.spec.planning.presets import (
+    DEFAULT_MAX_TOKENS_PER_MICRO_BATCH,
+    LearnerSettings,
+    RolloutSettings,
+)
 from openrlhf_core.spec.planning.resolve import ResolvedTraining, resolve
 from openrlhf_core.spec.planning.roles import NeededRole
 from openrlhf_core.spec.reading.validate import judge
@@ -82,15 +86,15 @@ def estimate(resolved: ResolvedTraining, shape: ModelShape, device_bytes: int | 
 
 
 def smallest_change(
-    training: TrainingSpec, shape: ModelShape, device_bytes: int
+    resolved: ResolvedTraining, shape: ModelShape, device_bytes: int
 ) -> tuple[Change, ...] | None:
     """The fewest and gentlest changes that make a plan fit; None when none of ours does."""
-    candidates = tuple(_candidates(training))
+    candidates = tuple(_candidates(resolved))
     for count in range(1, MAX_CHANGES + 1):
         for changes in combinations(candidates, count):
             if len({change.field for change in changes}) < count:
                 continue
-            changed = _changed(training, changes)
+            changed = _changed(resolved.spec, changes)
             if changed and not estimate(resolve(changed), shape, device_bytes).problems:
                 return changes
     return None
@@ -102,7 +106,8 @@ def _group_memory(
     here = [needed for needed in resolved.roles if needed.role in group.roles]
     roles = {needed.role: _role_bytes(resolved, needed, shape, device_bytes) for needed in here}
     kinds = {needed.role: needed.kind for needed in here}
-    bucket = min(resolved.spec.weight_sync.bucket_bytes, 4 * shape.num_parameters)
+    sync = resolved.spec.weight_sync
+    bucket = min(sync.bucket_bytes, 4 * shape.num_parameters) if sync else 0
     return GroupMemory(group.name, roles, dict(_phases(group, roles, kinds, bucket)))
 
 
@@ -114,13 +119,13 @@ def _role_bytes(
     if needed.kind == "Frozen":
         return frozen_bytes(shape, resolved.spec.learner.dtype)
     assert resolved.rollout is not None
-    longest = longest_sequence(resolved.spec)
+    longest = longest_sequence(resolved)
     return _engine(resolved.rollout, shape, longest, device_bytes)
 
 
 def _load(resolved: ResolvedTraining, role: Role) -> LearnerLoad:
     settings: LearnerSettings = resolved.learners[role]
-    longest = longest_sequence(resolved.spec)
+    longest = longest_sequence(resolved)
     by_count = (settings.micro_batch_size or 1) * longest
     tokens = max(settings.max_tokens_per_micro_batch or by_count, longest)
     samples = settings.train_batch_size if resolved.rl is None else resolved.rl.num_samples
@@ -133,9 +138,10 @@ def _load(resolved: ResolvedTraining, role: Role) -> LearnerLoad:
     )
 
 
-def longest_sequence(training: TrainingSpec) -> int:
+def longest_sequence(resolved: ResolvedTraining) -> int:
     """Tokens of the longest prompt and its longest completion."""
-    return training.data.prompt_max_length + training.rollout.sampling.max_tokens
+    completion = resolved.rollout.sampling.max_tokens if resolved.rollout else 0
+    return resolved.spec.data.prompt_max_length + completion
 
 
 def _engine(
@@ -193,27 +199,32 @@ def _complaints(group: GroupMemory, device_bytes: int) -> Iterator[str]:
             )
 
 
-def _candidates(training: TrainingSpec) -> Iterator[Change]:
+def _candidates(resolved: ResolvedTraining) -> Iterator[Change]:
     """Changes that save memory, the ones that cost least first."""
-    learner, rollout = training.learner, training.rollout
+    learner, longest = resolved.spec.learner, longest_sequence(resolved)
     if not learner.gradient_checkpointing:
         yield Change("learner.gradientCheckpointing", True)
     if learner.micro_batch_size is None:
-        tokens = learner.max_tokens_per_micro_batch or 16384
-        while tokens > longest_sequence(training):
-            tokens = max(tokens // 2, longest_sequence(training))
+        tokens = learner.max_tokens_per_micro_batch or DEFAULT_MAX_TOKENS_PER_MICRO_BATCH
+        while tokens > longest:
+            tokens = max(tokens // 2, longest)
             yield Change("learner.maxTokensPerMicroBatch", tokens)
     elif learner.micro_batch_size > 1:
         yield Change("learner.microBatchSize", 1)
     for stage in range(learner.zero_stage + 1, 4):
         yield Change("learner.zeroStage", stage)
+    if resolved.rollout is not None:
+        yield from _smaller_engines(resolved.rollout)
+    if resolved.spec.placement.sleep == "Never":
+        yield Change("placement.sleep", "Auto")
+    yield from _larger_groups(resolved.spec)
+
+
+def _smaller_engines(rollout: RolloutSettings) -> Iterator[Change]:
     for fraction in (0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2):
         yield Change("rollout.memoryFraction", fraction)
     for factor in (2, 4, 8):
         yield Change("rollout.tensorParallelSize", rollout.tensor_parallel_size * factor)
-    if training.placement.sleep == "Never":
-        yield Change("placement.sleep", "Auto")
-    yield from _larger_groups(training)
 
 
 def _larger_groups(training: TrainingSpec) -> Iterator[Change]:

@@ -115,7 +115,7 @@ class Plan:
 def make_plan(training: TrainingSpec, roles: Sequence[NeededRole]) -> Plan:
     """The placement that a valid training spec asks for. ValueError when it asks for none."""
     groups = tuple(_planned_groups(training.placement, roles))
-    engine_size = training.rollout.tensor_parallel_size
+    engine_size = training.rollout.tensor_parallel_size if training.rollout else 1
     return Plan(
         groups=groups,
         ranks={

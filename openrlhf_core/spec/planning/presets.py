@@ -10,6 +10,7 @@ REINFORCE++ and its -baseline variant (arXiv:2501.03262, sections 3.1 and 3.2): 
 over the whole batch, KL as K1 in the reward, or as K2 in the loss.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -28,6 +29,8 @@ DType = Literal["BFloat16", "Float32"]
 T = TypeVar("T")
 
 DEFAULT_MAX_TOKENS_PER_MICRO_BATCH = 16384
+DEFAULT_TRAIN_BATCH_SIZE = 128
+"""Samples of an optimizer step in a recipe without rollouts."""
 GROUP_ESTIMATORS: tuple[Estimator, ...] = ("GroupNorm", "GroupMean", "LeaveOneOut")
 """Estimators whose baseline is the group: one completion would always have advantage 0."""
 
@@ -134,6 +137,11 @@ PRESETS: dict[Algorithm, Preset] = {
 }
 
 
+def algorithms_where(is_so: Callable[[Preset], bool]) -> list[Algorithm]:
+    """The algorithms whose preset has a property."""
+    return [name for name, preset in PRESETS.items() if is_so(preset)]
+
+
 def resolve_rl(rl: RLSpec) -> RLSettings:
     """The algorithm's settings: what the manifest says, else what the preset says."""
     preset = PRESETS[rl.algorithm]
@@ -161,12 +169,13 @@ def resolve_rl(rl: RLSpec) -> RLSettings:
     )
 
 
-def resolve_learner(learner: LearnerSpec, rl: RLSettings) -> LearnerSettings:
+def resolve_learner(learner: LearnerSpec, rl: RLSettings | None) -> LearnerSettings:
     """The learner's settings: one optimizer step a rollout unless the manifest says otherwise."""
+    batch = DEFAULT_TRAIN_BATCH_SIZE if rl is None else rl.num_samples
     by_tokens = learner.micro_batch_size is None
     max_tokens = _either(learner.max_tokens_per_micro_batch, DEFAULT_MAX_TOKENS_PER_MICRO_BATCH)
     return LearnerSettings(
-        train_batch_size=_either(learner.train_batch_size, rl.num_samples),
+        train_batch_size=_either(learner.train_batch_size, batch),
         micro_batch_size=learner.micro_batch_size,
         max_tokens_per_micro_batch=max_tokens if by_tokens else None,
         zero_stage=learner.zero_stage,

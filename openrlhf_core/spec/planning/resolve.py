@@ -39,7 +39,9 @@ class ResolvedTraining:
 def resolve(training: TrainingSpec) -> ResolvedTraining:
     """Presets, roles and placement of a valid spec. ValueError when no plan can be made of it."""
     roles = roles_of(training)
-    rl = resolve_rl(training.rl)
+    rl = None if training.rl is None else resolve_rl(training.rl)
+    written = training.rollout
+    rollout = None if written is None else resolve_rollout(written, training.learner)
     return ResolvedTraining(
         spec=training,
         roles=roles,
@@ -50,5 +52,5 @@ def resolve(training: TrainingSpec) -> ResolvedTraining:
             if needed.kind == "Trained"
         },
         rl=rl,
-        rollout=resolve_rollout(training.rollout, training.learner),
+        rollout=rollout,
     )

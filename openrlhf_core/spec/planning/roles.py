@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from openrlhf_core.spec.kinds.placement import Role
 from openrlhf_core.spec.kinds.recipes import RECIPES, RoleKind
+from openrlhf_core.spec.kinds.rule import cel_list
 from openrlhf_core.spec.kinds.training import TrainingSpec
-from openrlhf_core.spec.planning.presets import resolve_rl
+from openrlhf_core.spec.planning.presets import algorithms_where, resolve_rl
 
 
 @dataclass(frozen=True)
@@ -25,46 +26,70 @@ class NeededRole:
 
 
 @dataclass(frozen=True)
-class Condition:
+class Decision:
     """Whether a training needs one of its recipe's roles."""
 
-    is_met: bool
+    is_needed: bool
     reason: str
     """The fact that decided it."""
 
 
+@dataclass(frozen=True)
+class Condition:
+    """When a recipe needs one of its roles, in Python and in CEL over a TrainingSpec."""
+
+    decide: Callable[[TrainingSpec], Decision]
+    reads: tuple[str, ...]
+    """Fields that it reads, dotted."""
+    cel: str
+    """True where the role is needed."""
+    unless: str
+    """When it is not needed, for people."""
+
+
 def roles_of(training: TrainingSpec) -> tuple[NeededRole, ...]:
     """The roles that a training starts, in the order of the recipe's table."""
-    conditions = _conditions(training)
+    decisions = _decisions(training)
     return tuple(
-        NeededRole(role, kind, conditions[role].reason)
+        NeededRole(role, kind, decisions[role].reason)
         for role, kind in RECIPES[training.recipe].roles.items()
-        if conditions[role].is_met
+        if decisions[role].is_needed
     )
 
 
 def why_not_needed(training: TrainingSpec, role: Role) -> str | None:
     """Why a role is not started; None where it is."""
-    condition = _conditions(training).get(role)
-    if condition is None:
+    decision = _decisions(training).get(role)
+    if decision is None:
         return f"recipe {training.recipe} has no role {role}"
-    return None if condition.is_met else condition.reason
+    return None if decision.is_needed else decision.reason
 
 
-def _conditions(training: TrainingSpec) -> dict[Role, Condition]:
+def _decisions(training: TrainingSpec) -> dict[Role, Decision]:
     """The decision about every role of the training's recipe."""
-    always = Condition(True, f"recipe {training.recipe} always needs it")
+    always = Decision(True, f"recipe {training.recipe} always needs it")
     return {
-        role: CONDITIONS[role](training) if role in CONDITIONS else always
+        role: CONDITIONS[role].decide(training) if role in CONDITIONS else always
         for role in RECIPES[training.recipe].roles
     }
 
 
-def _kl_is_measured(training: TrainingSpec) -> Condition:
+def _kl_is_measured(training: TrainingSpec) -> Decision:
     """A reference is loaded only for a KL penalty, which compares the policy with it."""
+    if training.rl is None:
+        return Decision(False, "rl is not set")
     kl = resolve_rl(training.rl).kl
-    return Condition(kl.needs_reference, f"rl.kl.coefficient is {kl.coefficient:g}")
+    return Decision(kl.needs_reference, f"rl.kl.coefficient is {kl.coefficient:g}")
 
 
-CONDITIONS: dict[Role, Callable[[TrainingSpec], Condition]] = {"Reference": _kl_is_measured}
+CONDITIONS: dict[Role, Condition] = {
+    "Reference": Condition(
+        decide=_kl_is_measured,
+        reads=("rl.kl", "rl.algorithm"),
+        cel="has(self.rl) && (has(self.rl.kl) && has(self.rl.kl.coefficient) "
+        "? self.rl.kl.coefficient > 0.0 : self.rl.algorithm in "
+        f"{cel_list(algorithms_where(lambda preset: preset.kl.needs_reference))})",
+        unless="rl.kl.coefficient is 0",
+    )
+}
 """Roles that a recipe may do without. A role that is not here is always started."""

@@ -1,8 +1,6 @@
-"""`Problem`: one thing that is wrong in a manifest, where it stands and how to mend it."""
+"""`Problem`: one thing that is wrong in a manifest, where it is and how to fix it."""
 
 from dataclasses import dataclass
-
-from openrlhf_core.spec.reading.yaml_reader import Path
 
 
 @dataclass(frozen=True)
@@ -20,15 +18,3 @@ class Problem:
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}: "
         return place + (f"{self.field}: " if self.field else "") + f"{self.message}; {self.fix}"
-
-
-@dataclass(frozen=True)
-class Violation:
-    """A problem before its file and line are known; `path` is relative to what was judged."""
-
-    path: Path
-    message: str
-    fix: str
-
-    def below(self, path: Path) -> "Violation":
-        return Violation((*path, *self.path), self.message, self.fix)

@@ -15,8 +15,8 @@ from openrlhf_core.spec.kinds.kubernetes import (
     LABEL_KEY_PATTERN,
     LABEL_VALUE_PATTERN,
 )
+from openrlhf_core.spec.kinds.rule import Violation
 from openrlhf_core.spec.kinds.storage import SUB_PATH_PATTERN
-from openrlhf_core.spec.reading.problem import Violation
 from openrlhf_core.spec.reading.spec_tree import field_names, spec_class_at
 
 Sentence = tuple[str, str]
@@ -58,7 +58,7 @@ LENGTHS = {
 def violation(error: ErrorDetails, root: type[BaseModel]) -> Violation | None:
     """The sentence for one error of pydantic; None where it only repeats another."""
     path = tuple(part for part in error["loc"] if part != "[key]")
-    if _repeats_others(error):
+    if repeats_others(error):
         return None
     if error["type"] == "extra_forbidden":
         return Violation(path, *_unknown_field(path, root))
@@ -66,8 +66,14 @@ def violation(error: ErrorDetails, root: type[BaseModel]) -> Violation | None:
     return Violation(path, *tell(error))
 
 
-def _repeats_others(error: ErrorDetails) -> bool:
-    """A list whose entries are wrong is called too short as well: those entries are not counted."""
+def repeats_others(error: ErrorDetails) -> bool:
+    """Whether an error only follows from others.
+
+    A list with wrong entries is called too short as well, because those are not counted. A default
+    that depends on the recipe is not made while another field is wrong.
+    """
+    if error["type"] == "default_factory_not_called":
+        return True
     if error["type"] != "too_short":
         return False
     value = error["input"]

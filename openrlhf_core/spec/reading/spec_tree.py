@@ -7,7 +7,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from openrlhf_core.spec.kinds.base import SpecModel
-from openrlhf_core.spec.reading.yaml_reader import Path
+from openrlhf_core.spec.kinds.rule import FieldPath
 
 
 def field_names(spec_class: type[BaseModel]) -> list[str]:
@@ -15,7 +15,7 @@ def field_names(spec_class: type[BaseModel]) -> list[str]:
     return [info.alias or name for name, info in spec_class.model_fields.items()]
 
 
-def spec_class_at(root: type[BaseModel], path: Path) -> type[BaseModel] | None:
+def spec_class_at(root: type[BaseModel], path: FieldPath) -> type[BaseModel] | None:
     """The spec class that a path leads to, through lists and options; None where there is none."""
     found: type[BaseModel] | None = root
     for part in path:
@@ -28,7 +28,7 @@ def spec_class_at(root: type[BaseModel], path: Path) -> type[BaseModel] | None:
     return found
 
 
-def instances(model: SpecModel, path: Path = ()) -> Iterator[tuple[Path, SpecModel]]:
+def instances(model: SpecModel, path: FieldPath = ()) -> Iterator[tuple[FieldPath, SpecModel]]:
     """Every spec instance in a tree with its path, the root first."""
     yield path, model
     for name, info in type(model).model_fields.items():

@@ -1,4 +1,4 @@
-"""Judges manifests: every problem of a file at once, each with line, field path and mend.
+"""Judges manifests: every problem of a file at once, each with its line, field path and fix.
 
 `read_manifests` is the door for files: it reads YAML, builds the models and applies the rules that
 cross fields (`openrlhf_core.spec.reading.rules`). `violations` is the door for objects that are
@@ -6,22 +6,23 @@ models already, as the operator has them.
 """
 
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from openrlhf_core.spec.kinds.base import SpecModel, without_nulls
+from openrlhf_core.spec.kinds.base import SpecModel
 from openrlhf_core.spec.kinds.job import RLHFJob
 from openrlhf_core.spec.kinds.kubernetes import API_VERSION
+from openrlhf_core.spec.kinds.rule import FieldPath, Violation
 from openrlhf_core.spec.kinds.runtime import ClusterRLHFRuntime, RLHFRuntime
-from openrlhf_core.spec.reading.problem import Problem, Violation
+from openrlhf_core.spec.reading.problem import Problem
+from openrlhf_core.spec.reading.repair import repaired
 from openrlhf_core.spec.reading.rules import rules_of
 from openrlhf_core.spec.reading.sentences import describe, violation
 from openrlhf_core.spec.reading.spec_tree import instances
-from openrlhf_core.spec.reading.yaml_reader import Document, Path, YamlFile, path_text, read_yaml
+from openrlhf_core.spec.reading.yaml_reader import Document, YamlFile, path_text, read_yaml
 
 M = TypeVar("M", bound=SpecModel)
 Manifest = RLHFJob | RLHFRuntime | ClusterRLHFRuntime
@@ -32,30 +33,6 @@ KINDS: dict[str, type[Manifest]] = {
     "ClusterRLHFRuntime": ClusterRLHFRuntime,
 }
 GROUP = API_VERSION.partition("/")[0]
-
-# Stand in for required fields that are missing, so that the rules can judge the rest.
-STAND_INS: dict[str, Any] = {
-    "recipe": "RL",
-    "algorithm": "GRPO",
-    "rl": {"algorithm": "GRPO"},
-    "source": "stand-in",
-    "policy": {"source": "stand-in"},
-    "model": {"policy": {"source": "stand-in"}},
-    "functions": [{"source": "stand-in"}],
-    "reward": {"functions": [{"source": "stand-in"}]},
-    "train": [{"source": "stand-in"}],
-    "data": {"train": [{"source": "stand-in"}]},
-    "roles": ["Policy", "Reference", "Rollout"],
-    "name": "stand-in",
-    "metadata": {"name": "stand-in"},
-    "project": "stand-in",
-    "level": "stand-in",
-    "kind": "CPU",
-    "device": {"kind": "CPU"},
-    "image": "stand-in",
-    "rayVersion": "2.60.0",
-}
-MAX_REPAIRS = 8
 
 
 @dataclass(frozen=True)
@@ -70,7 +47,7 @@ class ManifestFile:
         return tuple(found for found in self.objects if isinstance(found, RLHFJob))
 
 
-def read_manifests(path: FilePath) -> ManifestFile:
+def read_manifests(path: Path) -> ManifestFile:
     """The manifests of a YAML or JSON file. Never raises for what the file holds or is."""
     try:
         content = path.read_bytes()
@@ -134,14 +111,14 @@ def judge(spec_class: type[M], data: Mapping[str, Any]) -> tuple[M | None, list[
         model = spec_class.from_manifest(data)
     except ValidationError as error:
         wrong = _translated(error, spec_class)
-        repaired = _repaired(spec_class, data)
-        if repaired is not None:
-            wrong += violations(repaired, spoilt=[item.path for item in wrong])
+        rest = repaired(spec_class, data)
+        if rest is not None:
+            wrong += violations(rest, spoilt=[item.path for item in wrong])
         return None, wrong
     return model, list(violations(model))
 
 
-def violations(model: SpecModel, spoilt: list[Path] | None = None) -> Iterator[Violation]:
+def violations(model: SpecModel, spoilt: list[FieldPath] | None = None) -> Iterator[Violation]:
     """What breaks a rule that crosses fields, or an entry's uniqueness, anywhere in a model.
 
     `spoilt` are paths that are wrong already: rules that read them are left out.
@@ -154,7 +131,7 @@ def violations(model: SpecModel, spoilt: list[Path] | None = None) -> Iterator[V
         yield from (found.below(path) for found in _repeated_entries(instance))
 
 
-def _touch(reads: list[Path], spoilt: list[Path]) -> bool:
+def _touch(reads: list[FieldPath], spoilt: list[FieldPath]) -> bool:
     return any(read[: len(path)] == path[: len(read)] for read in reads for path in spoilt if path)
 
 
@@ -167,7 +144,7 @@ def _repeated_entries(model: SpecModel) -> Iterator[Violation]:
         seen = set()
         for index, item in enumerate(getattr(model, name)):
             key = item if list_type == "set" else item.name
-            where: Path = (info.alias or name, index)
+            where: FieldPath = (info.alias or name, index)
             if key in seen:
                 yield Violation(
                     where if list_type == "set" else (*where, "name"),
@@ -180,42 +157,6 @@ def _repeated_entries(model: SpecModel) -> Iterator[Violation]:
 def _translated(error: ValidationError, spec_class: type[SpecModel]) -> list[Violation]:
     found = [violation(item, spec_class) for item in error.errors(include_url=False)]
     return [item for item in found if item is not None]
-
-
-def _repaired(spec_class: type[M], data: Mapping[str, Any]) -> M | None:
-    """The same with wrong fields removed and missing ones filled; None where that is not enough."""
-    mended: Any = deepcopy(without_nulls(data))
-    for _ in range(MAX_REPAIRS):
-        try:
-            return spec_class.from_manifest(mended)
-        except ValidationError as error:
-            for item in error.errors(include_url=False):
-                path = tuple(part for part in item["loc"] if part != "[key]")
-                _mend(mended, path, is_missing=item["type"] == "missing")
-    return None
-
-
-def _mend(data: Any, path: Path, is_missing: bool) -> None:
-    """Fills a missing field with a stand-in; removes a wrong one, with the list that it is in."""
-    holder, key = data, None
-    below: Any = data
-    for part in path:
-        if isinstance(below, dict) and isinstance(part, str):
-            holder, key = below, part
-        below = _below(below, part)
-    if key is None:
-        return
-    if is_missing and key == path[-1] and key in STAND_INS:
-        holder[key] = deepcopy(STAND_INS[key])
-    else:
-        holder.pop(key, None)
-
-
-def _below(data: Any, part: str | int) -> Any:
-    try:
-        return data[part]
-    except (KeyError, IndexError, TypeError):
-        return None
 
 
 def _problem(file: str, document: Document, found: Violation) -> Problem:

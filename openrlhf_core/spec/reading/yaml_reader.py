@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from openrlhf_core.spec.kinds.rule import FieldPath
 from openrlhf_core.spec.reading.json_strings import escape_json_strings
 from openrlhf_core.spec.reading.yaml_scalars import resolve_plain, resolve_tagged
 
@@ -20,8 +21,6 @@ MAX_KEY_SHOWN = 80
 MERGE_KEY = "<<"
 NO_TAG = (None, "!")
 
-Path = tuple[str | int, ...]
-
 
 @dataclass(frozen=True)
 class ReadProblem:
@@ -29,7 +28,7 @@ class ReadProblem:
 
     line: int
     """From 1."""
-    path: Path
+    path: FieldPath
     message: str
     fix: str
 
@@ -39,9 +38,9 @@ class Document:
     """One YAML document as plain data: dicts with text keys, lists, and scalars of JSON."""
 
     data: Any
-    lines: Mapping[Path, int]
+    lines: Mapping[FieldPath, int]
 
-    def line_of(self, path: Path) -> int:
+    def line_of(self, path: FieldPath) -> int:
         """Line (from 1) of a field, or of the nearest one above it that the file has."""
         while path not in self.lines and path:
             path = path[:-1]
@@ -75,7 +74,7 @@ def read_yaml(content: bytes) -> YamlFile:
     return YamlFile(documents, tuple(reader.problems))
 
 
-def path_text(path: Path) -> str:
+def path_text(path: FieldPath) -> str:
     """A field path as people write it: `spec.training.data.train[0].source`."""
     text = ""
     for part in path:
@@ -117,7 +116,7 @@ def _syntax_problem(error: yaml.YAMLError, text: str) -> ReadProblem:
 class _Stop(Exception):
     """Reading cannot go on; caught in `read_yaml` only."""
 
-    def __init__(self, line: int, path: Path, message: str, fix: str) -> None:
+    def __init__(self, line: int, path: FieldPath, message: str, fix: str) -> None:
         self.problem = ReadProblem(line, path, message, fix)
 
 
@@ -127,7 +126,7 @@ class _Reader:
 
     problems: list[ReadProblem] = field(default_factory=list)
     anchors: dict[str, tuple[Any, int]] = field(default_factory=dict)
-    lines: dict[Path, int] = field(default_factory=dict)
+    lines: dict[FieldPath, int] = field(default_factory=dict)
     num_nodes: int = 0
 
     def documents(self, events: Iterator[yaml.Event]) -> Iterator[Document]:
@@ -138,7 +137,7 @@ class _Reader:
                 if data is not None:
                     yield Document(data, self.lines)
 
-    def value(self, event: yaml.Event, events: Iterator[yaml.Event], path: Path) -> Any:
+    def value(self, event: yaml.Event, events: Iterator[yaml.Event], path: FieldPath) -> Any:
         """The value that begins with an event; takes the rest of its events."""
         line = _line(event)
         self.lines.setdefault(path, line)
@@ -156,7 +155,7 @@ class _Reader:
             self.anchors[event.anchor] = (data, self.num_nodes - before)
         return data
 
-    def count(self, nodes: int, line: int, path: Path) -> None:
+    def count(self, nodes: int, line: int, path: FieldPath) -> None:
         self.num_nodes += nodes
         if self.num_nodes > MAX_NODES:
             raise _Stop(
@@ -168,7 +167,7 @@ class _Reader:
         if len(path) > MAX_DEPTH:
             raise _Stop(line, path[:8], f"nested deeper than {MAX_DEPTH} levels", "flatten it")
 
-    def alias(self, anchor: str, line: int, path: Path) -> Any:
+    def alias(self, anchor: str, line: int, path: FieldPath) -> Any:
         if anchor not in self.anchors:
             raise _Stop(
                 line, path, f"the alias *{anchor} has no anchor before it", f"add &{anchor}"
@@ -177,7 +176,7 @@ class _Reader:
         self.count(nodes, line, path)
         return data
 
-    def scalar(self, event: yaml.ScalarEvent, line: int, path: Path) -> Any:
+    def scalar(self, event: yaml.ScalarEvent, line: int, path: FieldPath) -> Any:
         try:
             if event.tag not in NO_TAG:
                 return resolve_tagged(event.tag, event.value)
@@ -186,13 +185,13 @@ class _Reader:
             self.complain(line, path, str(error), "write a finite number, or put it in quotes")
             return None
 
-    def sequence(self, events: Iterator[yaml.Event], path: Path) -> list[Any]:
+    def sequence(self, events: Iterator[yaml.Event], path: FieldPath) -> list[Any]:
         items: list[Any] = []
         while not isinstance(event := next(events), yaml.SequenceEndEvent):
             items.append(self.value(event, events, (*path, len(items))))
         return items
 
-    def mapping(self, events: Iterator[yaml.Event], path: Path) -> dict[str, Any]:
+    def mapping(self, events: Iterator[yaml.Event], path: FieldPath) -> dict[str, Any]:
         own: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         while not isinstance(event := next(events), yaml.MappingEndEvent):
@@ -211,7 +210,9 @@ class _Reader:
                 own[key] = data
         return {**merged, **own}
 
-    def key(self, event: yaml.Event, events: Iterator[yaml.Event], line: int, path: Path) -> str:
+    def key(
+        self, event: yaml.Event, events: Iterator[yaml.Event], line: int, path: FieldPath
+    ) -> str:
         data = self.value(event, events, (*path, "<key>"))
         self.lines.pop((*path, "<key>"), None)
         if not isinstance(data, str):
@@ -220,7 +221,7 @@ class _Reader:
             return str(name)
         return data
 
-    def merged(self, data: Any, line: int, path: Path) -> dict[str, Any]:
+    def merged(self, data: Any, line: int, path: FieldPath) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for item in data if isinstance(data, list) else [data]:
             if isinstance(item, dict):
@@ -229,7 +230,7 @@ class _Reader:
                 self.complain(line, path, "<< takes a map", "write <<: *anchor of a map")
         return result
 
-    def complain(self, line: int, path: Path, message: str, fix: str) -> None:
+    def complain(self, line: int, path: FieldPath, message: str, fix: str) -> None:
         self.problems.append(ReadProblem(line, path, message, fix))
 
 

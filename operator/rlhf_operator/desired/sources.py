@@ -36,6 +36,6 @@ def _sources(training: TrainingSpec) -> Iterator[NamedSource]:
         yield NamedSource(f"{root}.model.reference.source", reference.source, "model")
     for dataset in training.data.train:
         yield NamedSource(f"{root}.data.train[{dataset.name}].source", dataset.source, "data")
-    for function in training.reward.functions:
+    for function in training.reward.functions if training.reward else ():
         path = f"{root}.reward.functions[{function.name}].source"
         yield NamedSource(path, function.source, "function")

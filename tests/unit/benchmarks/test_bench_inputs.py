@@ -55,6 +55,7 @@ def test_lengths_are_forced_in_the_first_design_alone(tmp_path):
         write_run(CASES[name], tmp_path / "inputs", tmp_path / name, steps=3)
         job = load_job(tmp_path / name / "job.yaml")
         assert job.spec.training.max_steps == 3
+        assert job.spec.training.rollout is not None
         sampling[name] = job.spec.training.rollout.sampling
     assert (sampling["B1-0.3M"].min_tokens, sampling["B1-0.3M"].max_tokens) == (64, 64)
     assert (sampling["B2-0.3M"].min_tokens, sampling["B2-0.3M"].max_tokens) == (0, 512)

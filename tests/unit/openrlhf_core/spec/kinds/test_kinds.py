@@ -38,6 +38,7 @@ def make_runtime(kind="RLHFRuntime"):
 
 def test_a_short_job_gets_its_defaults():
     job = RLHFJob.from_manifest(make_job())
+    assert job.spec.training.rl is not None
     assert job.spec.training.rl.group_size == 8
     assert job.spec.lifecycle.backoff_limit == 3
     assert job.spec.cluster.groups == ()

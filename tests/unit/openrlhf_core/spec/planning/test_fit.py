@@ -86,7 +86,7 @@ def test_what_does_not_fit_is_said_with_its_numbers(hybrid):
 
 
 def test_one_field_is_changed_where_one_is_enough(hybrid):
-    assert smallest_change(hybrid(), SEVEN_BILLION, 80 * GIB) == (
+    assert smallest_change(resolve(hybrid()), SEVEN_BILLION, 80 * GIB) == (
         Change("learner.gradientCheckpointing", True),
     )
 
@@ -94,13 +94,13 @@ def test_one_field_is_changed_where_one_is_enough(hybrid):
 def test_a_change_that_is_offered_makes_it_fit_and_validates(hybrid):
     training = hybrid(rollout={"memoryFraction": 0.9})
     for gib in (24, 32, 40, 64):
-        changes = smallest_change(training, SEVEN_BILLION, gib * GIB)
+        changes = smallest_change(resolve(training), SEVEN_BILLION, gib * GIB)
         assert changes is None or 1 <= len(changes) <= 3
-    assert smallest_change(training, SEVEN_BILLION, 40 * GIB) is not None
+    assert smallest_change(resolve(training), SEVEN_BILLION, 40 * GIB) is not None
 
 
 def test_a_hopeless_plan_gets_no_advice(hybrid):
-    assert smallest_change(hybrid(devices=1), SEVEN_BILLION, GIB) is None
+    assert smallest_change(resolve(hybrid(devices=1)), SEVEN_BILLION, GIB) is None
 
 
 def test_an_engine_without_room_for_one_sequence_is_said(hybrid):
