@@ -1,4 +1,5 @@
-"""Finds a model's config.json on this machine: nothing is downloaded to make a plan."""
+"""Finds the shape of a model without a download: its config.json on this machine, or the table of
+common models."""
 
 import json
 from pathlib import Path
@@ -6,6 +7,7 @@ from pathlib import Path
 from openrlhf_core.builtin.catalogue import builtin_names, builtin_path
 from openrlhf_core.spec.exit_codes import ConfigurationError
 from openrlhf_core.spec.kinds.sources import Source, parse_source
+from openrlhf_core.spec.planning.known_shapes import known_shape
 from openrlhf_core.spec.planning.memory import ModelShape
 
 
@@ -13,10 +15,14 @@ def find_shape(source: str, base: Path, model_config: Path | None) -> tuple[Mode
     """The shape of a model, and where it is from, or why it is not known."""
     if model_config is not None:
         return _read(model_config), str(model_config)
-    path = _config_path(parse_source(source), base)
-    if path is None or not path.is_file():
-        return None, f"{source} is not on this machine; name its config.json with --model-config"
-    return _read(path), str(path)
+    parsed = parse_source(source)
+    path = _config_path(parsed, base)
+    if path is not None and path.is_file():
+        return _read(path), str(path)
+    known = known_shape(parsed.name) if parsed.scheme == "hf" else None
+    if known is not None:
+        return known, f"{parsed.name} in rlhf's table of common models; nothing was downloaded"
+    return None, f"{source} is not on this machine; name its config.json with --model-config"
 
 
 def _config_path(source: Source, base: Path) -> Path | None:

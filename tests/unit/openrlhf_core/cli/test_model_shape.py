@@ -61,3 +61,16 @@ def test_a_config_that_is_none_is_said(text, model, tmp_path):
     (model / "config.json").write_text(text)
     with pytest.raises(ConfigurationError, match="cannot be read as a model's config"):
         find_shape("model", tmp_path, None)
+
+
+def test_a_common_model_is_known_without_a_download(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    shape, note = find_shape("hf://meta-llama/Llama-3.1-8B-Instruct@main", tmp_path, None)
+    assert shape is not None and shape.num_layers == 32
+    assert note == (
+        "meta-llama/Llama-3.1-8B-Instruct in rlhf's table of common models; nothing was downloaded"
+    )
+
+
+def test_a_path_that_is_named_like_a_common_model_is_not_looked_up(tmp_path):
+    assert find_shape("Qwen/Qwen2.5-7B", tmp_path, None)[0] is None

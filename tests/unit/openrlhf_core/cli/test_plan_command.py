@@ -107,6 +107,16 @@ def test_a_model_that_is_not_here_leaves_the_memory_open(rlhf, base_manifest, tm
     assert "Memory of each device" not in ended.out
 
 
+def test_a_common_model_is_judged_on_a_laptop(rlhf, base_manifest, tmp_path):
+    llama = tmp_path / "llama.yaml"
+    text = base_manifest.read_text()
+    llama.write_text(text.replace("builtin://tiny", "hf://meta-llama/Llama-3.1-8B-Instruct"))
+    ended = rlhf("plan", llama, "--device-memory", "80Gi")
+    assert ended.code == 0
+    assert "rlhf's table of common models" in ended.out
+    assert "15.0 GiB" in ended.out  # 8.03 billion parameters of 2 bytes
+
+
 def test_a_bare_path_is_relative_to_the_manifest(rlhf, base_manifest, tmp_path, model_config):
     here = tmp_path / "here.yaml"
     here.write_text(base_manifest.read_text().replace("builtin://tiny", "."))
