@@ -8,6 +8,7 @@ from openrlhf_core.recipes.recipe import RunInputs
 from openrlhf_core.recipes.rl.session import PreparedRL
 from openrlhf_core.recipes.rl.step import StepSettings
 from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.recipes import present
 from openrlhf_core.spec.kinds.training import TrainingSpec
 from openrlhf_core.spec.planning.resolve import ResolvedTraining
 
@@ -19,7 +20,7 @@ def prepare(inputs: RunInputs) -> PreparedRL:
     directory = locator.locate(policy.source, "model", policy.trust_remote_code)
     template = read_chat_template(policy.chat_template, locator)
     tokenizer = load_tokenizer(directory, template, policy.trust_remote_code)
-    for function in training.reward.functions:
+    for function in present(training.reward).functions:
         locator.locate_code(function.source)
     prompts = load_prompts(training.data, tokenizer, locator, inputs.on_progress, inputs.began)
     stream = PromptStream(prompts, training.seed)
@@ -29,9 +30,7 @@ def prepare(inputs: RunInputs) -> PreparedRL:
 
 def make_step_settings(resolved: ResolvedTraining, epoch_size: int) -> StepSettings:
     """Fixes the numbers of every step."""
-    training, rl, rollout = resolved.spec, resolved.rl, resolved.rollout
-    assert rl is not None, "recipe RL has training.rl"
-    assert rollout is not None, "recipe RL has engines"
+    training, rl, rollout = resolved.spec, present(resolved.rl), present(resolved.rollout)
     sampling = rollout.sampling
     is_cut = sampling.top_p < 1 or sampling.top_k > 0 or sampling.min_tokens > 1
     return StepSettings(

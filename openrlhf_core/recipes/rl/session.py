@@ -21,6 +21,7 @@ from openrlhf_core.recipes.rl.setups import make_setups
 from openrlhf_core.recipes.rl.step import RLWorkers, StepSettings, sync_weights, train_step
 from openrlhf_core.recipes.run.journal import Journal
 from openrlhf_core.spec.kinds.placement import Role
+from openrlhf_core.spec.kinds.recipes import present
 from openrlhf_core.stop import StopFlag
 
 REWARD_LOG = Path("logs") / "reward.log"
@@ -47,7 +48,7 @@ class PreparedRL:
         """Starts the reward workers, reserves the devices and starts every role's processes."""
         config = self.inputs.config
         log = Path(config.output) / REWARD_LOG
-        functions = config.training.reward.functions
+        functions = present(config.training.reward).functions
         rewards = RewardPool(functions, self.inputs.locator, log_file=log)
         crew = start_crew(config, self.inputs.resolved, make_collect(stop))
         return RLSession(self, crew, rewards, stop)
@@ -65,7 +66,7 @@ class RLSession:
         self._crew = crew
         self._policy = crew.learners["Policy"]
         self._guard = ScoreGuard()
-        spec = prepared.inputs.config.training.weight_sync
+        spec = present(prepared.inputs.config.training.weight_sync)
         self._bucket_bytes = spec.bucket_bytes
         self._workers = RLWorkers(
             stream=prepared.stream,

@@ -10,6 +10,7 @@ from openrlhf_core.orchestration.scoring import ScorerSetup
 from openrlhf_core.recipes.crew import Setups
 from openrlhf_core.recipes.recipe import RunInputs
 from openrlhf_core.recipes.rl.step import StepSettings
+from openrlhf_core.spec.kinds.recipes import present
 from openrlhf_core.spec.planning.plan import PlannedEngine
 
 
@@ -81,9 +82,9 @@ def rollout_setup(
     return RolloutSetup(
         locator=inputs.locator,
         source=training.model.policy.source,
-        spec=training.rollout,
+        spec=present(training.rollout),
         max_sequence_length=max_sequence_length,
-        dtype=training.rollout.dtype or training.learner.dtype,
+        dtype=present(inputs.resolved.rollout).dtype,
         seed=training.seed,
         device_kind=inputs.config.device.kind,
         sync_backend=sync_backend(inputs),
@@ -107,7 +108,7 @@ def reference_setup(inputs: RunInputs, pad_id: int) -> ScorerSetup:
 
 def token_logprobs(inputs: RunInputs) -> TokenLogprobs:
     """Returns the log-probs that learners compute: at the temperature of the rollouts."""
-    return TokenLogprobs(inputs.config.training.rollout.sampling.temperature)
+    return TokenLogprobs(present(inputs.resolved.rollout).sampling.temperature)
 
 
 def hardware(inputs: RunInputs) -> Hardware:
@@ -116,5 +117,5 @@ def hardware(inputs: RunInputs) -> Hardware:
 
 def sync_backend(inputs: RunInputs) -> SyncBackend:
     """Returns the transport of the weights."""
-    wanted = inputs.config.training.weight_sync.backend
+    wanted = present(inputs.config.training.weight_sync).backend
     return choose_backend(wanted, inputs.config.device.kind, inputs.resolved.plan.sharing)
