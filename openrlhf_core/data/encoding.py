@@ -3,11 +3,16 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
+
+from openrlhf_core.data.chat_masks import MarkedText
+from openrlhf_core.spec.exit_codes import ConfigurationError
 
 
 class Encoder:
@@ -32,6 +37,46 @@ class Encoder:
         """
         found = self._ids(list(texts))
         return [self._with_prefix(ids) for ids in found] if add_prefix else found
+
+    def encode_marked(
+        self, texts: Sequence[MarkedText], add_prefix: bool
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Token ids (int32) and loss mask (bool) of each text.
+
+        A token is trained on when it holds a character of a span, also when it begins before it.
+        The first token never is: nothing predicts it.
+        """
+        encodings = self._exact.encode_batch([marked.text for marked in texts], False)
+        return [
+            self._masked(encoding, marked, add_prefix)
+            for encoding, marked in zip(encodings, texts, strict=True)
+        ]
+
+    @cached_property
+    def _exact(self) -> Any:
+        """A copy that says exactly where each token stands: post-processors leave blanks out."""
+        if self._rust is None:
+            raise ConfigurationError(
+                f"{self._tokenizer.name_or_path}: the tokenizer does not say where in the text a "
+                "token stands; this recipe needs one with a tokenizer.json"
+            )
+        copy = Tokenizer.from_str(self._rust.to_str())
+        copy.post_processor = None
+        return copy
+
+    def _masked(
+        self, encoding: Any, marked: MarkedText, add_prefix: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        ids = np.asarray(encoding.ids, dtype=np.int32)
+        places = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+        starts, ends = places[:, 0], np.maximum(places[:, 1], places[:, 0] + 1)
+        mask = np.zeros(len(ids), dtype=bool)
+        for start, end in marked.spans:
+            mask |= (starts < end) & (ends > start)
+        whole = self._with_prefix(ids) if add_prefix else ids
+        mask = np.concatenate([np.zeros(len(whole) - len(ids), dtype=bool), mask])
+        mask[:1] = False
+        return whole, mask
 
     def unknown_token(self, token_ids: np.ndarray) -> str | None:
         """What is wrong when a token has no row in the model's embedding; None: all have one."""
