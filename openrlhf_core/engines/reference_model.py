@@ -10,6 +10,7 @@ from openrlhf_core.engines.build_model import build_model
 from openrlhf_core.engines.forward import forward_scores
 from openrlhf_core.engines.learner_settings import Hardware, ModelSettings
 from openrlhf_core.engines.process_group import take_device
+from openrlhf_core.models.fidelity import check_fidelity
 from openrlhf_core.objectives.outputs import ModelOutput
 
 
@@ -27,6 +28,7 @@ class ReferenceModel:
         self._settings = settings
         self._device = take_device(hardware, local_index)
         model = build_model(directory, settings, hardware, output)
+        check_fidelity(model, settings.packing)
         self._model = model.requires_grad_(False).eval().to(self._device)
 
     def score(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:

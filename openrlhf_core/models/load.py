@@ -1,10 +1,12 @@
-"""Opens a causal language model in Hugging Face layout, or says what is wrong with the directory.
+"""Loads a causal language model in Hugging Face layout, or says what is wrong with the directory.
 
 Safetensors only: a pickle can run code. Python code inside the directory runs only when asked for.
 """
 
+import contextlib
 import importlib.util
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +15,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+from openrlhf_core.models.determinism import remove_dropout, without_randomness
 from openrlhf_core.spec.exit_codes import ConfigurationError
 
 Attention = Literal["Auto", "SDPA", "Eager", "FlashAttention2"]
@@ -24,14 +27,6 @@ DTYPES: dict[Dtype, torch.dtype] = {"BFloat16": torch.bfloat16, "Float32": torch
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 """Any one of them makes a tokenizer."""
 
-HEAD_RESCALING = {
-    "final_logit_softcapping": None,
-    "logit_scale": 1.0,
-    "logits_scaling": 1.0,
-    "output_multiplier_scale": 1.0,
-}
-"""Configuration fields that change logits after the output embedding, and their idle values."""
-
 
 def load_causal_lm(
     directory: Path,
@@ -40,22 +35,27 @@ def load_causal_lm(
     device_kind: DeviceKind,
     trust_remote_code: bool,
 ) -> PreTrainedModel:
-    """The model in `directory`, on the CPU, without dropout, every weight from the files.
+    """Loads the model in `directory` on the CPU, without dropout, every weight from the files.
 
-    Raises ConfigurationError, naming the directory and the mend, for whatever is missing in it or
-    cannot be trained here.
+    Raises ConfigurationError, naming the directory and what to do, for whatever is missing in it
+    or cannot be trained here.
     """
-    config = read_model_config(directory, trust_remote_code)
+    config = without_randomness(read_model_config(directory, trust_remote_code))
     _require_safetensors(directory)
-    _refuse_rescaled_logits(directory, config)
-    model = _read_weights(directory, dtype, attention, device_kind, trust_remote_code)
+    options = {
+        "config": config,
+        "trust_remote_code": trust_remote_code,
+        "dtype": DTYPES[dtype],
+        "attn_implementation": attention_implementation(attention, device_kind),
+    }
+    model = _read_weights(directory, options)
     _refuse_unusual_head(directory, model)
     remove_dropout(model)
     return model
 
 
 def read_model_config(directory: Path, trust_remote_code: bool) -> PretrainedConfig:
-    """The model's configuration; ConfigurationError when it is missing, broken or unsupported."""
+    """Returns the model's configuration; ConfigurationError when it is missing or unsupported."""
     _require_files(directory)
     path = directory / "config.json"
     try:
@@ -85,11 +85,14 @@ def read_model_config(directory: Path, trust_remote_code: bool) -> PretrainedCon
     return config
 
 
-def attention_implementation(attention: Attention, device_kind: DeviceKind) -> str:
-    """The name transformers has for an attention kernel; Auto takes the fastest one at hand."""
+def attention_implementation(attention: Attention, device_kind: DeviceKind) -> str | None:
+    """Returns transformers' name of an attention kernel; Auto is the fastest one that is installed.
+
+    None lets transformers choose: PyTorch's kernel where the model supports it, else its own.
+    """
     has_flash = device_kind == "CUDA" and importlib.util.find_spec("flash_attn") is not None
     if attention == "Auto":
-        return "flash_attention_2" if has_flash else "sdpa"
+        return "flash_attention_2" if has_flash else None
     if attention == "FlashAttention2" and not has_flash:
         raise ConfigurationError(
             "attention FlashAttention2 needs a CUDA device and the package flash-attn; "
@@ -98,13 +101,18 @@ def attention_implementation(attention: Attention, device_kind: DeviceKind) -> s
     return {"SDPA": "sdpa", "Eager": "eager", "FlashAttention2": "flash_attention_2"}[attention]
 
 
-def remove_dropout(model: nn.Module) -> None:
-    """Sets every dropout to 0: a ratio of probabilities means something only without it."""
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        if isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = 0.0  # type: ignore[assignment]
+@contextlib.contextmanager
+def runnable_on_cpu(model: PreTrainedModel) -> Iterator[None]:
+    """Replaces flash attention, which needs a GPU, by PyTorch's until the end of the block."""
+    attention = model.config._attn_implementation
+    needs_gpu = attention is not None and "flash" in attention
+    if needs_gpu:
+        model.set_attn_implementation("sdpa")
+    try:
+        yield
+    finally:
+        if needs_gpu:
+            model.set_attn_implementation(attention)
 
 
 def _require_files(directory: Path) -> None:
@@ -132,35 +140,11 @@ def _require_safetensors(directory: Path) -> None:
     )
 
 
-def _refuse_rescaled_logits(directory: Path, config: PretrainedConfig) -> None:
-    for name, idle in HEAD_RESCALING.items():
-        value = getattr(config, name, None)
-        if value is not None and value != idle:
-            raise ConfigurationError(
-                f"{directory}/config.json sets {name}: {value}, which changes logits after the "
-                "output embedding; such models cannot be trained yet: take another model"
-            )
-
-
-def _read_weights(
-    directory: Path,
-    dtype: Dtype,
-    attention: Attention,
-    device_kind: DeviceKind,
-    trust_remote_code: bool,
-) -> PreTrainedModel:
-    implementation = attention_implementation(attention, device_kind)
-    options: dict[str, Any] = {
-        "local_files_only": True,
-        "use_safetensors": True,
-        "trust_remote_code": trust_remote_code,
-        "dtype": DTYPES[dtype],
-        "attn_implementation": implementation,
-        "output_loading_info": True,
-    }
+def _read_weights(directory: Path, options: dict[str, Any]) -> PreTrainedModel:
+    offline = {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
     loaded: tuple[PreTrainedModel, dict[str, Any]]
     try:
-        loaded = AutoModelForCausalLM.from_pretrained(directory, **options)  # type: ignore[assignment]
+        loaded = AutoModelForCausalLM.from_pretrained(directory, **options, **offline)  # type: ignore[assignment]
     except Exception as error:  # safetensors and transformers raise types of every kind here
         raise ConfigurationError(f"the model in {directory} cannot be loaded: {error}") from error
     model, report = loaded
@@ -175,8 +159,8 @@ def _read_weights(
 
 def _refuse_unusual_head(directory: Path, model: PreTrainedModel) -> None:
     head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-    if type(head) is not nn.Linear or head.bias is not None:
+    if type(head) is not nn.Linear:
         raise ConfigurationError(
-            f"the output embedding of the model in {directory} is {head}; only a linear map "
-            "without bias can be trained yet: take another model"
+            f"the output embedding of the model in {directory} is {head}; only a linear map can "
+            "be trained yet: take another model"
         )

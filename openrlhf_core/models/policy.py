@@ -4,6 +4,7 @@ from jaxtyping import Bool, Int64
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from openrlhf_core.models.logit_transform import body, measure_logit_transform
 from openrlhf_core.models.logprobs import ChunkedHead, token_logprobs
 from openrlhf_core.objectives.outputs import LogprobTensors, TokenLogprobs
 
@@ -13,14 +14,15 @@ PLAIN = TokenLogprobs()
 class PolicyModel(nn.Module):
     """Wraps a transformers model, whose output embedding it replaces by a `ChunkedHead`.
 
-    Parameters keep their Hugging Face names behind the prefix `model.`.
+    Parameters keep the names that transformers gives them, behind the prefix `model.`.
     """
 
     def __init__(self, model: PreTrainedModel, output: TokenLogprobs = PLAIN) -> None:
         super().__init__()
         self.output = output
+        transform = measure_logit_transform(model)
         head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-        model.set_output_embeddings(ChunkedHead(head.weight))  # type: ignore[no-untyped-call]
+        model.set_output_embeddings(ChunkedHead(head.weight, head.bias, transform))  # type: ignore[no-untyped-call]
         self.model = model
 
     def forward(
@@ -35,15 +37,11 @@ class PolicyModel(nn.Module):
         position ids start from 0. Padding needs no mask: it comes after every token that is
         looked at, and attention is causal.
         """
-        hidden = self.model.base_model(
-            input_ids=token_ids, position_ids=packed_position_ids, use_cache=False
+        positions = {} if packed_position_ids is None else {"position_ids": packed_position_ids}
+        hidden = body(self.model)(
+            input_ids=token_ids, use_cache=False, **positions
         ).last_hidden_state  # [batch, seq, hidden]
         head = self.model.get_output_embeddings()  # type: ignore[no-untyped-call]
         return LogprobTensors(
             *token_logprobs(head, hidden, token_ids, selected, self.output.temperature)
         )
-
-
-def huggingface_name(parameter_name: str) -> str:
-    """The name in a Hugging Face checkpoint of a parameter of `PolicyModel`."""
-    return parameter_name.removeprefix("model.")

@@ -15,7 +15,6 @@ import torch
 
 from openrlhf_core.engines.learner_environment import learner_environment
 from openrlhf_core.engines.learner_settings import Hardware
-from openrlhf_core.models.policy import huggingface_name
 
 LAB = Path(__file__).with_name("learner_lab.py")
 STAGES = (0, 1, 2, 3)
@@ -112,7 +111,7 @@ def test_weights_after_two_steps_agree_over_ranks_and_stages(one, two, stage):
     expected = one["stages"][0]["weights"]
     # Adam divides by the gradient's size: where that is rounding, so is the step's direction.
     is_firm = {
-        huggingface_name(name): gradient.abs() > 1e-4
+        name.removeprefix("model."): gradient.abs() > 1e-4
         for name, gradient in one["stages"][0]["gradients"].items()
     }
     for weights in (one["stages"][stage]["weights"], two[1]["stages"][stage]["weights"]):

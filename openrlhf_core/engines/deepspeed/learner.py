@@ -28,7 +28,7 @@ from openrlhf_core.engines.deepspeed.random_state import (
 )
 from openrlhf_core.engines.deepspeed.schedule import learning_rate
 from openrlhf_core.engines.deepspeed.sleep import move_to_device, move_to_host
-from openrlhf_core.engines.export import export_model
+from openrlhf_core.engines.export import export_model, rehearse_export
 from openrlhf_core.engines.forward import forward_scores
 from openrlhf_core.engines.learner_settings import (
     Hardware,
@@ -42,7 +42,9 @@ from openrlhf_core.engines.process_group import (
     take_device,
 )
 from openrlhf_core.engines.step_totals import StepTotals
-from openrlhf_core.models.policy import PolicyModel, huggingface_name
+from openrlhf_core.models.fidelity import check_fidelity
+from openrlhf_core.models.policy import PolicyModel
+from openrlhf_core.models.weight_names import FileLayout, stored_weights
 from openrlhf_core.objectives.metrics import Measurement
 from openrlhf_core.objectives.objective import Objective, S
 from openrlhf_core.samples import OptimizerBatch
@@ -85,6 +87,10 @@ class DeepSpeedLearner(Generic[S]):
         join_process_group(rank, self._device)
         self._abandonment = Abandonment(open_control_group(self._device))
         self._model = build_model(directory, model, hardware, objective.output)
+        if rank.index == 0:
+            check_fidelity(self._model, model.packing)
+            rehearse_export(self._model.model, directory)
+        self._file_layout = FileLayout(self._model.model, directory)
         if training.gradient_checkpointing:
             self._model.model.gradient_checkpointing_enable({"use_reentrant": False})
         self._adamw = _build_adamw(self._model, training.optimizer)
@@ -123,13 +129,17 @@ class DeepSpeedLearner(Generic[S]):
         self._abandonment.ask()
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
-        """Yields every weight whole, by its Hugging Face name, a tied one once.
+        """Yields every weight whole, with name and shape as in the model's files, a tied one once.
 
         A tensor is good until the next one is asked for: ZeRO 3 gathers them one by one.
         """
-        for name, parameter in self._model.named_parameters():
-            with deepspeed.zero.GatheredParameters([parameter], enabled=self._is_partitioned):
-                yield huggingface_name(name), parameter.data
+        return self._file_layout.translate(self._whole_weights())
+
+    def _whole_weights(self) -> Iterator[tuple[str, Tensor]]:
+        for name, weight in stored_weights(self._model.model):
+            gathered = [weight] if isinstance(weight, torch.nn.Parameter) else []
+            with deepspeed.zero.GatheredParameters(gathered, enabled=self._is_partitioned):
+                yield name, weight.data
 
     def save(self, directory: Path) -> list[Path]:
         """Writes all that `load` needs to continue exactly; returns the files of this rank."""

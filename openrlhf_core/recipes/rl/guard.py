@@ -6,11 +6,12 @@ from openrlhf_core.spec.exit_codes import ConfigurationError, RetryableError
 
 Dtype = Literal["BFloat16", "Float32"]
 
-GAP_BOUNDS: dict[Dtype, float] = {"Float32": 1e-3, "BFloat16": 0.3}
+GAP_BOUNDS: dict[Dtype, float] = {"Float32": 1e-3, "BFloat16": 0.2}
 """Largest credible mean |engine - learner| of a token's log-prob, by the engine's number format.
 
-Fresh weights differ by about 1e-6 in float32 and 0.01 to 0.1 in bfloat16 (kernels round alike, not
-equally); weights that did not arrive differ by tenths after a few steps.
+With the same weights the two differ by about 1e-6 in float32 and by 0.01 to 0.1 in bfloat16, where
+their kernels round differently. Weights that did not arrive, and a learner that computes something
+else than the engine (dropout of 0.1: 0.25), lie above the bound.
 """
 
 STEPS_WITHOUT_SCORE = 3

@@ -1,19 +1,12 @@
-"""The reference model's log-probs, its sleep, and the directory that an export writes."""
-
-import json
-from pathlib import Path
+"""The reference model's log-probs and its sleep."""
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from openrlhf_core.engines.export import export_model
 from openrlhf_core.engines.learner_settings import Hardware, ModelSettings
 from openrlhf_core.engines.reference_model import ReferenceModel
-from openrlhf_core.models.load import load_causal_lm
-from openrlhf_core.models.policy import PolicyModel, huggingface_name
 from openrlhf_core.objectives.outputs import TokenLogprobs
 
 
@@ -60,34 +53,3 @@ def test_logprobs_after_waking_are_the_same_bit_for_bit(make_model_directory):
     reference.sleep()
     reference.wake()
     np.testing.assert_array_equal(reference.score([make_token_ids(5)])[0][0], before)
-
-
-@pytest.mark.parametrize("tied", [True, False])
-def test_export_is_a_directory_that_transformers_opens(make_model_directory, tmp_path, tied):
-    source = make_model_directory("Qwen2", tied)
-    policy = PolicyModel(load_causal_lm(source, "BFloat16", "Auto", "CPU", False))
-    weights = {
-        huggingface_name(name): weight.detach().clone() + 1
-        for name, weight in policy.named_parameters()
-    }
-    export_model(policy.model, weights, source, tmp_path / "out")
-    reopened = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
-    assert reopened.dtype == torch.bfloat16
-    for name, weight in reopened.named_parameters():
-        torch.testing.assert_close(weight, weights[name], atol=0, rtol=0)
-    assert ("lm_head.weight" in load_file(tmp_path / "out" / "model.safetensors")) == (not tied)
-
-
-def test_export_carries_what_lies_beside_the_weights(make_model_directory, tmp_path):
-    source = make_model_directory()
-    generation = json.loads((source / "generation_config.json").read_text())
-    policy = PolicyModel(load_causal_lm(source, "Float32", "Auto", "CPU", False))
-    weights = {huggingface_name(n): w.detach().clone() for n, w in policy.named_parameters()}
-    export_model(policy.model, weights, source, tmp_path)
-    assert json.loads((tmp_path / "generation_config.json").read_text()) == generation
-    assert (tmp_path / "tokenizer.json").read_text() == "{}"
-    exported = json.loads((tmp_path / "config.json").read_text())
-    assert exported["use_cache"] is True
-    assert not [path for path in Path(tmp_path).iterdir() if path.suffix in (".bin", ".pt")]
-    modes = {path.stat().st_mode for path in Path(tmp_path).iterdir()}
-    assert len(modes) == 1, "all files are as readable as each other"

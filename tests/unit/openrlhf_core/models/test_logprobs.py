@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 from openrlhf_core.models import logprobs as module
+from openrlhf_core.models.logit_transform import LogitTransform
 from openrlhf_core.models.logprobs import (
+    PLAIN,
     ChunkedHead,
     chunked_logprobs,
     predictable_tokens,
@@ -38,8 +40,8 @@ def grad_of(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.grad
 
 
-def naive(hidden, weight, targets, temperature):
-    log_p = torch.log_softmax(hidden @ weight.T / temperature, dim=-1)
+def naive(hidden, weight, targets, temperature, transform=PLAIN):
+    log_p = torch.log_softmax(transform(hidden @ weight.T) / temperature, dim=-1)
     return log_p.gather(1, targets[:, None]).squeeze(1), -(log_p.exp() * log_p).sum(dim=-1)
 
 
@@ -67,6 +69,47 @@ def test_gradients_equal_the_numerical_ones(temperature):
     assert torch.autograd.gradcheck(
         lambda states, rows: chunked_logprobs(states, rows, targets, temperature), (hidden, weight)
     )
+
+
+TRANSFORMS = [LogitTransform(0.3), LogitTransform(1.0, 2.0), LogitTransform(0.5, 3.0)]
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_factors_and_caps_are_applied_before_the_temperature(transform):
+    hidden, weight, targets = make_inputs()
+    found = chunked_logprobs(hidden, weight, targets, 0.7, transform=transform)
+    torch.testing.assert_close(found, naive(hidden, weight, targets, 0.7, transform))
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_gradients_through_factors_caps_and_bias_equal_the_numerical_ones(transform):
+    hidden, weight, targets = make_inputs()
+    bias = torch.linspace(-1, 1, len(weight), dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(
+        lambda states, rows, shifts: chunked_logprobs(
+            states, rows, targets, 0.7, bias=shifts, transform=transform
+        ),
+        (hidden, weight, bias),
+    )
+
+
+def test_bias_is_added_to_the_logits():
+    hidden, weight, targets = make_inputs()
+    bias = torch.linspace(-1, 1, len(weight), dtype=torch.float64)
+    wider = (
+        torch.cat([hidden, torch.ones(len(hidden), 1)], 1),
+        torch.cat([weight, bias[:, None]], 1),
+    )
+    found = chunked_logprobs(hidden, weight, targets, 1.0, bias=bias)
+    torch.testing.assert_close(found, naive(*wider, targets, 1.0))
+
+
+def test_a_head_without_targets_computes_the_logits():
+    hidden, weight, _ = make_inputs()
+    bias = nn.Parameter(torch.linspace(-1, 1, len(weight), dtype=torch.float64))
+    head = ChunkedHead(nn.Parameter(weight.detach()), bias)
+    expected = nn.functional.linear(hidden, weight, bias)
+    torch.testing.assert_close(head(hidden[None]), expected[None])
 
 
 @pytest.mark.parametrize("output", [0, 1])
