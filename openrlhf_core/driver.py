@@ -12,7 +12,7 @@ from typing import TextIO
 from openrlhf_core.checkpoint import MODEL_DIRECTORY
 from openrlhf_core.output import OutputDirectory, hold_output
 from openrlhf_core.recipes.run.attempt import AttemptEnd, Controls, run_attempt
-from openrlhf_core.spec.exit_codes import RetryableError, RunError, StopRequested
+from openrlhf_core.spec.exit_codes import RunError, StopRequested, unforeseen_error
 from openrlhf_core.spec.last_words import last_words_line
 from openrlhf_core.spec.progress import LAST_PROGRESS
 from openrlhf_core.spec.run_config import RunConfig
@@ -92,7 +92,7 @@ def last_words(board: ProgressBoard | None, error: RunError | None) -> str:
 
 
 def caught(work: Callable[[], None], log: Path) -> RunError | None:
-    """Returns the RunError that ended `work`; anything unforeseen becomes a retryable one."""
+    """Returns the RunError that ended `work`, also for an error that nobody foresaw."""
     try:
         work()
     except RunError as error:
@@ -100,9 +100,9 @@ def caught(work: Callable[[], None], log: Path) -> RunError | None:
         return error
     except Exception as error:
         logger.exception("ended by an unforeseen error")
-        return RetryableError(
-            f"unforeseen {type(error).__name__}: {str(error).partition(chr(10))[0]}; {log} has more"
-        )
+        first_line = str(error).partition("\n")[0]
+        message = f"unforeseen {type(error).__name__}: {first_line}; {log} has more"
+        return unforeseen_error(error, message)
     return None
 
 

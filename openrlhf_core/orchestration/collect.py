@@ -16,15 +16,20 @@ from ray.exceptions import RayError, RayTaskError
 from openrlhf_core.orchestration.lost_worker import first_line, loss_of
 from openrlhf_core.spec.exit_codes import (
     CollectiveTimeout,
+    ConfigurationError,
     OutOfMemory,
-    RetryableError,
+    ProgramError,
     RunError,
+    WorkerLost,
+    unforeseen_error,
 )
 from openrlhf_core.stop import StopFlag
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
+CAUSE_SECONDS = 5.0
+"""How long after a failed call the others may still tell the cause of it."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,8 @@ def make_collect(stop: StopFlag) -> Collect:
         waiting = [call.reference for call in calls]
         while waiting:
             ready, waiting = ray.wait(waiting, num_returns=1, timeout=POLL_SECONDS)
-            fetch([call for call in calls if call.reference in ready])
+            if error := first_error([call for call in calls if call.reference in ready]):
+                raise cause_of(error, [call for call in calls if call.reference in waiting])
             (stop.check_grace if finish else stop.check)()
             if waiting and on_stop is not None and stop.is_requested:
                 on_stop()
@@ -82,7 +88,7 @@ def late_message(calls: Sequence[Call], waiting: Sequence[Any], seconds: float |
 
 
 def fetch(calls: Sequence[Call]) -> list[Any]:
-    """Returns finished results; a failed one raises the RunError that tells why."""
+    """Returns the results of finished calls; raises the RunError of one that failed."""
     results = []
     for call in calls:
         try:
@@ -92,6 +98,36 @@ def fetch(calls: Sequence[Call]) -> list[Any]:
     return results
 
 
+def first_error(calls: Sequence[Call]) -> RunError | None:
+    """Returns the error of the first of some finished calls that failed."""
+    try:
+        fetch(calls)
+    except RunError as error:
+        return error
+    return None
+
+
+def cause_of(error: RunError, others: Sequence[Call]) -> RunError:
+    """Returns the error that explains a failed call: its own, or one of a call beside it.
+
+    A worker whose peer fails sees only that nobody answers, and may say so first.
+    """
+    if rank_of(error) == 0 or not others:
+        return error
+    references = [call.reference for call in others]
+    ended, _ = ray.wait(references, num_returns=len(references), timeout=CAUSE_SECONDS)
+    errors = [first_error([call]) for call in others if call.reference in ended]
+    return min([error, *(each for each in errors if each is not None)], key=rank_of)
+
+
+def rank_of(error: RunError) -> int:
+    """Sorts errors by how much they explain: what is wrong, then who is lost, then the rest."""
+    order = (OutOfMemory, WorkerLost, ProgramError)
+    if isinstance(error, ConfigurationError) and not isinstance(error, ProgramError):
+        return 0
+    return next((i for i, kind in enumerate(order, 1) if isinstance(error, kind)), 1 + len(order))
+
+
 def run_error(worker: str, error: BaseException) -> RunError:
     """Translates what Ray raised for a worker's call into the error that ends the run."""
     if isinstance(error, RayTaskError):
@@ -99,8 +135,8 @@ def run_error(worker: str, error: BaseException) -> RunError:
         if isinstance(cause, RunError):
             return type(cause)(str(cause))
         logger.error("%s failed:\n%s", worker, error)
-        kind = OutOfMemory if is_out_of_memory(cause) else RetryableError
-        return kind(f"{worker} failed: {type(cause).__name__}: {first_line(cause)}")
+        message = f"{worker} failed: {type(cause).__name__}: {first_line(cause)}"
+        return OutOfMemory(message) if is_out_of_memory(cause) else unforeseen_error(cause, message)
     if isinstance(error, RunError):
         return error
     loss = loss_of(error)

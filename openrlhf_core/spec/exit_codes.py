@@ -2,6 +2,7 @@
 
 RunError
 ├── ConfigurationError   2   the configuration, data or reward code is wrong: never retried
+│   └── ProgramError         code failed in a way that another attempt would meet again
 ├── RetryableError      10   something unforeseen that another attempt may not meet
 │   ├── WorkerLost           a worker process or its node died
 │   ├── OutOfMemory          a worker was killed for memory, or could not allocate
@@ -55,6 +56,12 @@ class ConfigurationError(RunError):
     cause = Cause.CONFIGURATION
 
 
+class ProgramError(ConfigurationError):
+    """Our code or a library's failed in a way that does not depend on luck."""
+
+    cause = Cause.UNFORESEEN
+
+
 class RetryableError(RunError):
     """Something failed that may work in another attempt."""
 
@@ -93,3 +100,21 @@ class NonFiniteError(RunError):
 
     exit_code = ExitCode.NON_FINITE
     cause = Cause.NON_FINITE
+
+
+NOT_LUCK = (
+    ImportError,
+    ValueError,
+    TypeError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NameError,
+    NotImplementedError,
+)
+"""What code raises again for the same input; a lost peer, file or device raises other errors."""
+
+
+def unforeseen_error(error: BaseException | None, message: str) -> RunError:
+    """Returns the error that ends a run after one that nobody foresaw."""
+    return ProgramError(message) if isinstance(error, NOT_LUCK) else RetryableError(message)

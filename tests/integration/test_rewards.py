@@ -1,14 +1,12 @@
 """Reward workers on a real Ray: users' code that hangs, dies, lies or prints harms nobody else."""
 
-import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import ray
+from ray_lab import local_ray  # noqa: F401 - starts Ray
 from sample_builders import make_rollout
 
 from openrlhf_core.orchestration.reward_workers import RewardPool
@@ -20,20 +18,6 @@ from openrlhf_core.spec.kinds.reward import RewardFunctionSpec
 
 def nobody_stops() -> None:
     """A stop flag that is never set."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def local_ray() -> Iterator[None]:
-    os.environ["RAY_AUTH_MODE"] = "disabled"
-    ray.init(
-        address="local",
-        num_cpus=1,
-        include_dashboard=False,
-        log_to_driver=False,
-        object_store_memory=100_000_000,
-    )
-    yield
-    ray.shutdown()
 
 
 def make_rollouts(num_prompts: int, group_size: int = 2) -> tuple[list[Rollout], list[str]]:

@@ -3,11 +3,13 @@
 import pytest
 from ray.exceptions import ActorDiedError, GetTimeoutError, NodeDiedError, RayTaskError
 
-from openrlhf_core.orchestration.collect import run_error
+from openrlhf_core.orchestration.collect import rank_of, run_error
 from openrlhf_core.spec.exit_codes import (
     CollectiveTimeout,
+    ConfigurationError,
     NonFiniteError,
     OutOfMemory,
+    ProgramError,
     RetryableError,
     RunError,
     WorkerLost,
@@ -30,7 +32,11 @@ def task_error(cause: Exception) -> RayTaskError:
         (task_error(CollectiveTimeout("weight sync")), CollectiveTimeout),
         (task_error(OutOfMemoryError("tried to allocate 2 GiB")), OutOfMemory),
         (task_error(MemoryError()), OutOfMemory),
-        (task_error(KeyError("x")), RetryableError),
+        (task_error(KeyError("x")), ProgramError),
+        (task_error(ImportError("no module")), ProgramError),
+        (task_error(AssertionError()), ProgramError),
+        (task_error(RuntimeError("Connection closed by peer")), RetryableError),
+        (task_error(OSError(28, "No space left on device")), RetryableError),
         (ActorDiedError(), WorkerLost),
         (NodeDiedError("n"), WorkerLost),
         (GetTimeoutError("t"), CollectiveTimeout),
@@ -49,3 +55,14 @@ def test_the_worker_is_named() -> None:
     )
     told = str(run_error("policy rank 1", task_error(KeyError("x"))))
     assert told == "policy rank 1 failed: KeyError: 'x'"
+
+
+def test_the_error_that_says_what_is_wrong_explains_the_others() -> None:
+    errors = [
+        RetryableError("Connection closed by peer"),
+        ProgramError("AssertionError"),
+        WorkerLost("policy rank 1 is lost"),
+        OutOfMemory("out of memory"),
+        ConfigurationError("vLLM cannot run the model"),
+    ]
+    assert sorted(errors, key=rank_of) == errors[::-1]
