@@ -43,7 +43,6 @@ class LearnerSetup:
     training: TrainingSettings
     objective: Objective[Any, Any]
     hardware: Hardware
-    sync_backend: SyncBackend
 
     def make(self, rank: Rank) -> Learner:
         """Loads one rank's learner, in the process that calls this."""
@@ -61,10 +60,10 @@ class LearnerSetup:
         )
 
     def make_sender(
-        self, group: SyncGroup, weights: Sequence[WeightInfo], rank: int
+        self, backend: SyncBackend, group: SyncGroup, weights: Sequence[WeightInfo], rank: int
     ) -> WeightSender:
         """Joins the group that weights go out through."""
-        return make_sender(self.sync_backend, group, weights, rank)
+        return make_sender(backend, group, weights, rank)
 
 
 class LearnerActor:
@@ -95,8 +94,10 @@ class LearnerActor:
             for name, weight in self._learner.weights()
         ]
 
-    def connect(self, group: SyncGroup, weights: Sequence[WeightInfo]) -> None:
-        self._sender = self._setup.make_sender(group, weights, self._rank.index)
+    def connect(
+        self, backend: SyncBackend, group: SyncGroup, weights: Sequence[WeightInfo]
+    ) -> None:
+        self._sender = self._setup.make_sender(backend, group, weights, self._rank.index)
 
     def send_weights(self) -> None:
         self._sender.send(self._learner.weights())
@@ -212,8 +213,10 @@ class LearnerGroup:
         host, port = self._free_address()
         return SyncGroup(host, port, 1 + num_receivers, timeout_seconds, bucket_bytes)
 
-    def connect_calls(self, group: SyncGroup, weights: Sequence[WeightInfo]) -> list[Call]:
-        return self._actors.calls(lambda actor: actor.connect.remote(group, weights))
+    def connect_calls(
+        self, backend: SyncBackend, group: SyncGroup, weights: Sequence[WeightInfo]
+    ) -> list[Call]:
+        return self._actors.calls(lambda actor: actor.connect.remote(backend, group, weights))
 
     def send_calls(self) -> list[Call]:
         return self._actors.calls(lambda actor: actor.send_weights.remote())

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from openrlhf_core.engines.weight_sync.backend import SyncBackend
 from openrlhf_core.orchestration.collect import Collect
 from openrlhf_core.orchestration.learners import LearnerGroup
 from openrlhf_core.orchestration.rollouts import RolloutGroup
@@ -15,17 +16,19 @@ class WeightSync:
     learners: LearnerGroup
     rollouts: RolloutGroup
     collect: Collect
+    backend: SyncBackend
     timeout_seconds: float
+    bucket_bytes: int
 
-    def connect(self, bucket_bytes: int) -> None:
+    def connect(self) -> None:
         """Lets learner rank 0 and every engine worker meet, once an attempt."""
         weights = self.learners.describe_weights()
         group = self.learners.open_sync_group(
-            self.rollouts.num_workers, self.timeout_seconds, bucket_bytes
+            self.rollouts.num_workers, self.timeout_seconds, self.bucket_bytes
         )
         self.collect(
             [
-                *self.learners.connect_calls(group, weights),
+                *self.learners.connect_calls(self.backend, group, weights),
                 *self.rollouts.connect_calls(group, weights),
             ],
             timeout_seconds=self.timeout_seconds,

@@ -26,6 +26,10 @@ _PHASES: dict[Phase, str] = {
     "finished": "finished",
 }
 
+_SCORED = (("reward", "reward/mean", 2), ("kl", "kl/mean", 3))
+_UNSCORED = (("loss", "policy/loss", 3),)
+"""Label, metric and digits of the figures of a step."""
+
 _LONG_PHASES: tuple[Phase, ...] = ("rollout", "reward", "train")
 
 QUIET_SECONDS = 10.0
@@ -168,11 +172,11 @@ def step_line(progress: Progress) -> str:
 
 
 def figures(progress: Progress) -> str:
-    """The figures that people watch: reward, KL, speed."""
+    """The figures that people watch: reward and KL, or the loss where nothing is scored; speed."""
+    metrics = progress.metrics
+    watched = _SCORED if "reward/mean" in metrics else _UNSCORED
     parts = [
-        f"{label} {progress.metrics[name]:.{digits}f}"
-        for label, name, digits in (("reward", "reward/mean", 2), ("kl", "kl/mean", 3))
-        if name in progress.metrics
+        f"{label} {metrics[name]:.{digits}f}" for label, name, digits in watched if name in metrics
     ]
     if progress.tokens_per_second is not None:
         parts.append(f"{short_number(progress.tokens_per_second)} tok/s")

@@ -68,8 +68,8 @@ class ProgressBoard:
     def finish_step(self, step: int, metrics: Mapping[str, float]) -> None:
         """Notes a finished step and its metrics; one without samples keeps its value from before.
 
-        Samples and tokens a second are `rollout/num_samples` and `rollout/num_tokens` over
-        `time/step_seconds`.
+        Samples and tokens a second are those made (`rollout/num_...`), or trained on where nothing
+        is made (`data/num_...`), over `time/step_seconds`.
         """
         now = self._clock()
         self._ends.append(now)
@@ -78,8 +78,8 @@ class ProgressBoard:
             step=step,
             last_update_time=now,
             metrics={**self._progress.metrics, **metrics},
-            samples_per_second=_rate(metrics.get("rollout/num_samples"), seconds),
-            tokens_per_second=_rate(metrics.get("rollout/num_tokens"), seconds),
+            samples_per_second=_rate(_count(metrics, "num_samples"), seconds),
+            tokens_per_second=_rate(_count(metrics, "num_tokens"), seconds),
             estimated_remaining_seconds=self._remaining(step),
         )
 
@@ -96,6 +96,10 @@ class ProgressBoard:
     def _update(self, **changes: object) -> None:
         with self._lock:
             self._progress = self._progress.model_copy(update=changes)
+
+
+def _count(metrics: Mapping[str, float], name: str) -> float | None:
+    return metrics.get(f"rollout/{name}", metrics.get(f"data/{name}"))
 
 
 def _rate(count: float | None, seconds: float) -> float | None:

@@ -1,4 +1,4 @@
-"""What a run leaves to read: summary.json for programs, a page with a reward plot for people."""
+"""The end of a run: summary.json for programs, a page with a plot for people."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,9 @@ from openrlhf_core.telemetry.display import short_duration
 from openrlhf_core.telemetry.metrics_file import MetricRow
 
 SUMMARY_FILE = "summary.json"
-REWARD = "reward/mean"
+HEADLINES = {"reward/mean": "reward", "policy/loss": "loss"}
+"""Metrics that tell whether a run learns, with their names for people: the first one is shown that
+the run has."""
 WINDOW = 10
 """Steps of the moving mean in the plot, and of the means that the text names."""
 
@@ -69,17 +71,25 @@ def write_summary(output: Path, summary: Summary) -> None:
 def render_summary(
     summary: Summary, rows: Sequence[MetricRow], output: Path, encoding: str = "utf-8"
 ) -> str:
-    """The text at the end of a run: the reward's course, how it ended, and where the model lies."""
+    """The text at the end of a run: its headline's course, how it ended, where the model lies."""
     lines = [_ending(summary)]
-    points = [(row.step, row.metrics[REWARD]) for row in rows if REWARD in row.metrics]
+    metric = headline(rows)
+    points = [(row.step, row.metrics[metric]) for row in rows if metric in row.metrics]
     if len(points) > 1:
-        lines = [*_plot(points, encoding), *lines, _reward_line([value for _, value in points])]
+        values = [value for _, value in points]
+        lines = [*_plot(metric, points, encoding), *lines, _course(HEADLINES[metric], values)]
     if summary.model is not None:
         lines.append(f"model       {output / summary.model}")
     if summary.checkpoint is not None:
         lines.append(f"checkpoint  {output / summary.checkpoint.path}")
     lines.append(f"metrics     {output / 'metrics.jsonl'}")
     return "\n".join(lines)
+
+
+def headline(rows: Sequence[MetricRow]) -> str:
+    """The metric that is plotted: the reward, or the loss of a run without one."""
+    has = {name for row in rows for name in row.metrics}
+    return next((name for name in HEADLINES if name in has), "policy/loss")
 
 
 def _ending(summary: Summary) -> str:
@@ -90,10 +100,10 @@ def _ending(summary: Summary) -> str:
     return f"{summary.status} after step {summary.steps} in {lasted}{since}{why}"
 
 
-def _reward_line(rewards: Sequence[float]) -> str:
-    count = min(WINDOW, len(rewards) // 2)
-    first, last = sum(rewards[:count]) / count, sum(rewards[-count:]) / count
-    return f"reward      {first:.3f} -> {last:.3f} (mean of the first and last {count} steps)"
+def _course(label: str, values: Sequence[float]) -> str:
+    count = min(WINDOW, len(values) // 2)
+    first, last = sum(values[:count]) / count, sum(values[-count:]) / count
+    return f"{label:<11} {first:.3f} -> {last:.3f} (mean of the first and last {count} steps)"
 
 
 def moving_mean(values: Sequence[float], window: int = WINDOW) -> list[float]:
@@ -109,25 +119,25 @@ def moving_mean(values: Sequence[float], window: int = WINDOW) -> list[float]:
     return means
 
 
-def _plot(points: Sequence[tuple[int, float]], encoding: str) -> list[str]:
+def _plot(metric: str, points: Sequence[tuple[int, float]], encoding: str) -> list[str]:
     """Points of each step and their moving mean; nothing where braille cannot be written."""
     if not _can_write_braille(encoding):
         return []
     steps = [float(step) for step, _ in points]
-    rewards = [value for _, value in points]
+    values = [value for _, value in points]
     figure = plotille.Figure()
     figure.width, figure.height = 54, 12
     figure.with_colors = False
     figure.origin = False
-    figure.x_label, figure.y_label = "step", REWARD
+    figure.x_label, figure.y_label = "step", metric
     figure.x_ticks_fkt = lambda low, _: f"{low:.0f}"
     figure.y_ticks_fkt = lambda low, _: f"{low:.2f}"
     figure.set_x_limits(min_=steps[0], max_=steps[-1])
-    low, high = min(rewards), max(rewards)
+    low, high = min(values), max(values)
     margin = (high - low) * 0.05 or 0.05
     figure.set_y_limits(min_=low - margin, max_=high + margin)
-    figure.scatter(steps, rewards)
-    figure.plot(steps, moving_mean(rewards))
+    figure.scatter(steps, values)
+    figure.plot(steps, moving_mean(values))
     return [*figure.show().splitlines(), f"(dots: steps; line: mean of {WINDOW} steps)", ""]
 
 

@@ -17,7 +17,7 @@ from openrlhf_core.orchestration.weight_sync import WeightSync
 from openrlhf_core.recipes.crew import Crew, load_crew, start_crew
 from openrlhf_core.recipes.recipe import RunInputs
 from openrlhf_core.recipes.rl.guard import ScoreGuard
-from openrlhf_core.recipes.rl.setups import make_setups
+from openrlhf_core.recipes.rl.setups import make_setups, sync_backend
 from openrlhf_core.recipes.rl.step import RLWorkers, StepSettings, sync_weights, train_step
 from openrlhf_core.recipes.run.journal import Journal
 from openrlhf_core.spec.kinds.placement import Role
@@ -67,14 +67,20 @@ class RLSession:
         self._policy = crew.learners["Policy"]
         self._guard = ScoreGuard()
         spec = present(prepared.inputs.config.training.weight_sync)
-        self._bucket_bytes = spec.bucket_bytes
         self._workers = RLWorkers(
             stream=prepared.stream,
             rollouts=crew.rollouts,
             rewards=rewards,
             policy=self._policy,
             reference=crew.scorers.get("Reference"),
-            weight_sync=WeightSync(self._policy, crew.rollouts, crew.collect, spec.timeout_seconds),
+            weight_sync=WeightSync(
+                self._policy,
+                crew.rollouts,
+                crew.collect,
+                sync_backend(prepared.inputs),
+                spec.timeout_seconds,
+                spec.bucket_bytes,
+            ),
             turns=crew.turns,
             queries=partial(query_texts, prepared.tokenizer),
             check_stop=stop.check,
@@ -99,7 +105,7 @@ class RLSession:
         setups = make_setups(inputs, self._settings, pad_id, stream.longest_prompt)
         load_crew(self._crew, setups, resume, on_learners)
         self._crew.turns.begin("Policy")
-        self._workers.weight_sync.connect(self._bucket_bytes)
+        self._workers.weight_sync.connect()
         sync_weights(self._workers, journal.state.policy_version)
 
     def step(self, journal: Journal) -> None:

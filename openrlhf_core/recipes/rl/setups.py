@@ -1,6 +1,5 @@
 """What learners, reference and engines of recipe RL are made with."""
 
-from openrlhf_core.engines.learner_settings import Hardware, ModelSettings, TrainingSettings
 from openrlhf_core.engines.weight_sync.backend import SyncBackend, choose_backend
 from openrlhf_core.objectives.outputs import TokenLogprobs
 from openrlhf_core.objectives.policy import PolicyObjective
@@ -10,6 +9,7 @@ from openrlhf_core.orchestration.scoring import ScorerSetup
 from openrlhf_core.recipes.crew import Setups
 from openrlhf_core.recipes.recipe import RunInputs
 from openrlhf_core.recipes.rl.step import StepSettings
+from openrlhf_core.recipes.setups import hardware, learner_setup, model_settings
 from openrlhf_core.spec.kinds.recipes import present
 from openrlhf_core.spec.planning.plan import PlannedEngine
 
@@ -29,42 +29,19 @@ def make_setups(
     )
 
 
-def model_settings(inputs: RunInputs, pad_id: int) -> ModelSettings:
-    """Returns how learners and the reference hold the policy."""
-    training = inputs.config.training
-    policy = training.model.policy
-    return ModelSettings(
-        dtype=inputs.resolved.learners["Policy"].dtype,
-        pad_id=pad_id,
-        packing=training.data.packing,
-        attention=policy.attention,
-        trust_remote_code=policy.trust_remote_code,
-    )
-
-
 def policy_setup(inputs: RunInputs, settings: StepSettings, pad_id: int) -> LearnerSetup:
     """Returns what every rank of the policy's learner is made with."""
-    training, learner = inputs.config.training, inputs.resolved.learners["Policy"]
-    return LearnerSetup(
-        locator=inputs.locator,
-        source=training.model.policy.source,
-        model=model_settings(inputs, pad_id),
-        training=TrainingSettings(
-            role="Policy",
-            optimizer=training.optimizer,
-            total_steps=num_optimizer_steps(settings),
-            zero_stage=learner.zero_stage,
-            gradient_checkpointing=learner.gradient_checkpointing,
-            seed=training.seed,
-        ),
-        objective=PolicyObjective(
-            policy_loss=settings.rl.policy_loss,
-            kl=settings.rl.kl,
-            entropy_coefficient=settings.rl.entropy_coefficient,
-            output=token_logprobs(inputs),
-        ),
-        hardware=hardware(inputs),
-        sync_backend=sync_backend(inputs),
+    objective = PolicyObjective(
+        policy_loss=settings.rl.policy_loss,
+        kl=settings.rl.kl,
+        entropy_coefficient=settings.rl.entropy_coefficient,
+        output=token_logprobs(inputs),
+    )
+    return learner_setup(
+        inputs,
+        objective,
+        pad_id=pad_id,
+        num_optimizer_steps=num_optimizer_steps(settings),
     )
 
 
@@ -109,10 +86,6 @@ def reference_setup(inputs: RunInputs, pad_id: int) -> ScorerSetup:
 def token_logprobs(inputs: RunInputs) -> TokenLogprobs:
     """Returns the log-probs that learners compute: at the temperature of the rollouts."""
     return TokenLogprobs(present(inputs.resolved.rollout).sampling.temperature)
-
-
-def hardware(inputs: RunInputs) -> Hardware:
-    return Hardware(inputs.config.device.kind, inputs.config.threads_per_process)
 
 
 def sync_backend(inputs: RunInputs) -> SyncBackend:

@@ -42,7 +42,7 @@ class FakeSetup:
         return self.learner if _ else self.engine
 
     def make_sender(
-        self, group: SyncGroup, weights: Sequence[WeightInfo], rank: int
+        self, backend: str, group: SyncGroup, weights: Sequence[WeightInfo], rank: int
     ) -> fakes.FakeSender:
         return fakes.FakeSender(self.learner.diary)
 
@@ -137,7 +137,7 @@ def build_stage(output: Path, every_steps: int, stack: ExitStack) -> Stage:
     actors = ActorGroup("policy rank", [fakes.Handle(learner_actor)], fakes.collect)
     policy = LearnerGroup(actors, BatchLimits(max_tokens=64), fakes.collect)
     rollouts = RolloutGroup([fakes.Handle(rollout_actor)], 1, fakes.collect)
-    learner_actor.connect(SyncGroup("host", 1, 2, 1.0, 1), [])
+    learner_actor.connect("gloo", SyncGroup("host", 1, 2, 1.0, 1), [])
     rewards: Any = FakeRewards()
     stop = StopFlag(60.0)
     store = CheckpointStore(output, keep=2)
@@ -181,7 +181,7 @@ def build_stage(output: Path, every_steps: int, stack: ExitStack) -> Stage:
         rewards=rewards,
         policy=policy,
         reference=None,
-        weight_sync=WeightSync(policy, rollouts, fakes.collect, 1.0),
+        weight_sync=WeightSync(policy, rollouts, fakes.collect, "gloo", 1.0, 1),
         turns=turns,
         queries=lambda found: ["text"] * len(found),
         check_stop=stop.check,

@@ -1,0 +1,1 @@
+"""Every recipe that learns from given data: one loop, one session; a recipe is a SupervisedKind."""

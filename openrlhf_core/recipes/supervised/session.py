@@ -1,0 +1,134 @@
+"""A run of a supervised recipe: what is prepared, and the processes that train."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic
+
+from transformers import PreTrainedTokenizerBase
+
+from openrlhf_core.algorithms.aggregate import LossAggregation
+from openrlhf_core.checkpoint import MODEL_DIRECTORY, Checkpoint, role_directory
+from openrlhf_core.checkpoint_manifest import FileEntry
+from openrlhf_core.data.sample_stream import SampleDataset, SampleStream
+from openrlhf_core.data.tokenizer import load_tokenizer, read_chat_template
+from openrlhf_core.objectives.objective import Objective, S
+from openrlhf_core.orchestration.collect import make_collect
+from openrlhf_core.recipes.crew import Crew, Setups, batch_limits, load_crew, start_crew
+from openrlhf_core.recipes.recipe import RunInputs
+from openrlhf_core.recipes.run.journal import Journal
+from openrlhf_core.recipes.setups import learner_setup
+from openrlhf_core.recipes.supervised.step import StepSettings, SupervisedWorkers, train_step
+from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.placement import Role
+from openrlhf_core.spec.kinds.training import TrainingSpec
+from openrlhf_core.stop import StopFlag
+
+
+@dataclass(frozen=True)
+class SupervisedKind(Generic[S]):
+    """What sets one supervised recipe apart from the others."""
+
+    load: Callable[[RunInputs, PreTrainedTokenizerBase], Sequence[SampleDataset[S]]]
+    """Reads and tokenises the training data."""
+    objective: Callable[[TrainingSpec], Objective[S, Any]]
+    aggregation: LossAggregation = field(default_factory=LossAggregation)
+    """How the losses of an optimizer step become one number."""
+
+
+def prepare_supervised(inputs: RunInputs, kind: SupervisedKind[S]) -> "PreparedSupervised[S]":
+    """Reads tokenizer and data and fixes every number, before a device is taken."""
+    training, locator = inputs.config.training, inputs.locator
+    policy = training.model.policy
+    directory = locator.locate(policy.source, "model", policy.trust_remote_code)
+    template = read_chat_template(policy.chat_template, locator)
+    tokenizer = load_tokenizer(directory, template, policy.trust_remote_code)
+    stream = SampleStream(kind.load(inputs, tokenizer), training.seed)
+    learner = inputs.resolved.learners["Policy"]
+    settings = StepSettings(
+        total_steps=total_steps(training, learner.train_batch_size, stream.epoch_size),
+        seed=training.seed,
+        train_batch_size=learner.train_batch_size,
+        num_data_shards=inputs.resolved.plan.num_data_shards("Policy"),
+        limits=batch_limits(inputs.resolved),
+        aggregation=kind.aggregation,
+    )
+    objective = kind.objective(training)
+    return PreparedSupervised(inputs, settings, stream, objective, tokenizer.pad_token_id)
+
+
+def total_steps(training: TrainingSpec, train_batch_size: int, epoch_size: int) -> int:
+    """Returns maxSteps, or the whole optimizer steps in `epochs` passes over the data."""
+    if training.max_steps is not None:
+        return training.max_steps
+    steps = (training.epochs or 1) * epoch_size // train_batch_size
+    if steps == 0:
+        raise ConfigurationError(
+            f"training.epochs: {training.epochs} pass(es) over {epoch_size} samples do not fill "
+            f"one step of learner.trainBatchSize {train_batch_size}; lower trainBatchSize or "
+            "raise epochs"
+        )
+    return steps
+
+
+@dataclass(frozen=True)
+class PreparedSupervised(Generic[S]):
+    """Implements `recipe.Prepared`: tokenizer and samples are read, every number is fixed."""
+
+    inputs: RunInputs
+    settings: StepSettings
+    stream: SampleStream[S]
+    objective: Objective[S, Any]
+    pad_id: int
+
+    @property
+    def total_steps(self) -> int:
+        return self.settings.total_steps
+
+    @property
+    def dataset_fingerprint(self) -> str:
+        return self.stream.fingerprint
+
+    def start(self, stop: StopFlag) -> "SupervisedSession[S]":
+        """Reserves the devices and starts every role's processes."""
+        crew = start_crew(self.inputs.config, self.inputs.resolved, make_collect(stop))
+        return SupervisedSession(self, crew)
+
+
+class SupervisedSession(Generic[S]):
+    """Implements `recipe.Session`."""
+
+    def __init__(self, prepared: PreparedSupervised[S], crew: Crew) -> None:
+        self._prepared = prepared
+        self._crew = crew
+        self._policy = crew.learners["Policy"]
+        self._workers = SupervisedWorkers(prepared.stream, self._policy, crew.turns, None)
+
+    def changed_files(self, directory: Path, entries: Sequence[FileEntry]) -> list[str]:
+        return self._policy.changed_files(directory, entries)
+
+    def load(self, found: Checkpoint | None, journal: Journal) -> None:
+        def resume(role: Role) -> None:
+            if found is not None:
+                self._crew.learners[role].load(role_directory(found.directory, role))
+
+        prepared = self._prepared
+        setup = learner_setup(
+            prepared.inputs,
+            prepared.objective,
+            pad_id=prepared.pad_id,
+            num_optimizer_steps=prepared.total_steps,
+        )
+        load_crew(self._crew, Setups({"Policy": setup}, {}), resume, journal.trust_weights)
+
+    def step(self, journal: Journal) -> None:
+        train_step(self._prepared.settings, self._workers, journal)
+
+    def save(self, directory: Path) -> list[FileEntry]:
+        """Writes `roles/policy` and the trained model as `model`."""
+        state = self._policy.save(directory, role_directory(directory, "Policy"))
+        return state + self._policy.export(directory, directory / MODEL_DIRECTORY)
+
+    def leave_work(self) -> None:
+        self._policy.abandon()
+        self._crew.turns.begin("Policy")
