@@ -54,7 +54,7 @@ def make_report(
     changes = None
     if shape and fit and fit.problems and device_bytes is not None:
         changes = smallest_change(resolved, shape, device_bytes)
-    return Report(job.metadata.name, resolved, fit, note, changes)
+    return Report(job.metadata.name_here, resolved, fit, note, changes)
 
 
 def runtime_memory(manifests: ManifestFile, job: RLHFJob) -> int | None:

@@ -10,9 +10,9 @@ from typing import TextIO
 from openrlhf_core.cli.overrides import apply_overrides
 from openrlhf_core.spec.exit_codes import ConfigurationError
 from openrlhf_core.spec.kinds.job import RLHFJob
+from openrlhf_core.spec.reading.objects import read_objects
 from openrlhf_core.spec.reading.problem import Problem
 from openrlhf_core.spec.reading.validate import ManifestFile, judge_yaml, read_manifests
-from openrlhf_core.spec.reading.yaml_reader import read_yaml
 
 
 def as_text(problems: Sequence[Problem]) -> str:
@@ -55,7 +55,7 @@ def write_out(text: str) -> None:
 
 def _overridden(file: Path, overrides: Sequence[str]) -> ManifestFile:
     try:
-        text = read_yaml(file.read_bytes())
+        text = read_objects(file.read_bytes())
     except (OSError, ValueError):
         return read_manifests(file)
     documents = tuple(

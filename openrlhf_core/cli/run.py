@@ -32,9 +32,9 @@ def run(job: RLHFJob, manifest: Path, output: Path | None, ray_address: str | No
         return error.exit_code
     cores = os.cpu_count() or 1
     config = RunConfig(
-        name=job.metadata.name,
+        name=job.metadata.name_here,
         training=job.spec.training,
-        output=str((output or Path(job.metadata.name)).absolute()),
+        output=str((output or Path(job.metadata.name_here)).absolute()),
         device=DeviceConfig(kind=kind, group_resources=ray_address is None),
         grace_period_seconds=job.spec.lifecycle.grace_period_seconds,
         ports=PortsConfig(progress=0, metrics=0, host="127.0.0.1"),

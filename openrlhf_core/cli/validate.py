@@ -21,4 +21,4 @@ def validate(files: Sequence[Path], output_format: str) -> int:
 
 
 def _names(manifests: ManifestFile) -> str:
-    return ", ".join(f"{found.kind} {found.metadata.name}" for found in manifests.objects)
+    return ", ".join(f"{found.kind} {found.metadata.name_here}" for found in manifests.objects)

@@ -16,6 +16,7 @@ from openrlhf_core.spec.kinds.kubernetes import (
 )
 from openrlhf_core.spec.kinds.lifecycle import LifecycleSpec
 from openrlhf_core.spec.kinds.placement import HEAD_GROUP, GroupName
+from openrlhf_core.spec.kinds.quantity import quantity_rule
 from openrlhf_core.spec.kinds.rule import Rule, Violation
 from openrlhf_core.spec.kinds.scheduling import SchedulingSpec
 from openrlhf_core.spec.kinds.storage import StorageSpec
@@ -109,6 +110,8 @@ def _overrides_name_groups(job: RLHFJobSpec) -> Iterator[Violation]:
 
 
 RULES: tuple[Rule, ...] = (
+    quantity_rule(ClusterGroupSpec, "resources"),
+    quantity_rule(ClusterSpec, "env"),
     Rule(
         on=RLHFJobSpec,
         claim="cluster.groups are named as groups of training.placement, or head",

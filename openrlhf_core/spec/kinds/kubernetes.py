@@ -4,16 +4,24 @@ Fragments of a pod (resources, tolerations, volumes and their kin) are kept as t
 their schema belongs to Kubernetes, and a dry-run pod judges them.
 """
 
+import re
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
 from openrlhf_core.spec.kinds.base import ShortText, SpecModel
+from openrlhf_core.spec.kinds.quantity import quantity_rule
+from openrlhf_core.spec.kinds.rule import Rule, Violation
 
 API_VERSION = "openrlhf.io/v1alpha1"
 
 JOB_NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """DNS-1035: names of services derive from a job's name."""
+
+JOB_PREFIX_PATTERN = r"[a-z][-a-z0-9]{0,34}"
+"""A `generateName` to which the API server adds 5 characters to make a job's name of it."""
+RUNTIME_PREFIX_PATTERN = r"[a-z0-9][-a-z0-9.]{0,247}"
 
 _LABEL_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _LABEL_PREFIX = r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?"
@@ -52,12 +60,16 @@ class JobMetadata(SpecModel):
     """Metadata of a job: what people write, and what the API server adds."""
 
     name: Annotated[str, Field(min_length=1, max_length=40, pattern=JOB_NAME_PATTERN)] = Field(
-        description="Name of the job; names of its pods and services derive from it."
+        "",
+        description="Name of the job; names of its pods and services derive from it. Empty only "
+        "before the API server makes one of generateName.",
     )
     namespace: DNSLabel | None = Field(None, description="Namespace. Default: the current one.")
     labels: Labels = Field({}, description="Labels.")
     annotations: Annotations = Field({}, description="Annotations.")
-    generate_name: ShortText | None = Field(None, description="Prefix of a generated name.")
+    generate_name: ShortText | None = Field(
+        None, description="Prefix of the name that the API server makes where none is given."
+    )
     uid: ShortText | None = Field(None, description="Set by the API server.")
     resource_version: ShortText | None = Field(None, description="Set by the API server.")
     generation: int | None = Field(None, description="Set by the API server.")
@@ -69,11 +81,16 @@ class JobMetadata(SpecModel):
     managed_fields: tuple[dict[str, JsonValue], ...] = Field((), description="Who set what.")
     self_link: ShortText | None = Field(None, description="Set by old API servers.")
 
+    @property
+    def name_here(self) -> str:
+        """The name on this machine, where no API server completes a generateName."""
+        return self.name or (self.generate_name or "").rstrip("-.")
+
 
 class RuntimeMetadata(JobMetadata):
     """Metadata of a runtime."""
 
-    name: DNSName = Field(description="Name of the runtime, which jobs refer to.")
+    name: DNSName = Field("", description="Name of the runtime, which jobs refer to.")
 
 
 class LocalReference(SpecModel):
@@ -108,3 +125,29 @@ class TopologySpec(SpecModel):
         "Preferred", description="Required: not started elsewhere. Preferred: if it can be had."
     )
     level: LabelKey = Field(description="Node label that names the level, as a rack's.")
+
+
+def _has_a_name(metadata: JobMetadata) -> Iterator[Violation]:
+    """A name, or a generateName that the API server makes a sound name of."""
+    prefix = metadata.generate_name
+    is_job = not isinstance(metadata, RuntimeMetadata)
+    pattern = JOB_PREFIX_PATTERN if is_job else RUNTIME_PREFIX_PATTERN
+    if not metadata.name and prefix is None:
+        yield Violation(("name",), "is missing", "add it, or generateName for `kubectl create`")
+    elif not metadata.name and not re.fullmatch(pattern, prefix or ""):
+        yield Violation(
+            ("generateName",),
+            f"is {prefix!r}, which begins no valid name",
+            "use at most 35 lowercase letters, digits and -, beginning with a letter",
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        on=JobMetadata,
+        claim="name is set, or generateName",
+        reads=("name", "generateName"),
+        check=_has_a_name,
+    ),
+    quantity_rule(PodOverrides, "volumes", "env"),
+)

@@ -15,7 +15,7 @@ from openrlhf_core.spec.kinds.kubernetes import (
     PullSecrets,
     RuntimeMetadata,
 )
-from openrlhf_core.spec.kinds.quantity import Quantity
+from openrlhf_core.spec.kinds.quantity import Quantity, quantity_rule
 from openrlhf_core.spec.kinds.rule import Rule, Violation, at
 from openrlhf_core.spec.kinds.scheduling import SchedulingSpec
 from openrlhf_core.spec.kinds.storage import StorageSpec
@@ -120,6 +120,9 @@ def _device_resource(device: DeviceSpec) -> Iterator[Violation]:
 
 
 RULES: tuple[Rule, ...] = (
+    quantity_rule(HeadSpec, "resources"),
+    quantity_rule(WorkerSpec, "resourcesPerDevice", "resourcesPerNode"),
+    quantity_rule(RLHFRuntimeSpec, "env"),
     Rule(
         on=DeviceSpec,
         claim="resourceName is for CUDA devices",

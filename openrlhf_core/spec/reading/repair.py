@@ -15,9 +15,7 @@ from openrlhf_core.spec.kinds.data import DatasetSpec, DataSpec
 from openrlhf_core.spec.kinds.job import ClusterGroupSpec, RLHFJob, RLHFJobSpec, RuntimeReference
 from openrlhf_core.spec.kinds.kubernetes import (
     API_VERSION,
-    JobMetadata,
     LocalReference,
-    RuntimeMetadata,
     TopologySpec,
 )
 from openrlhf_core.spec.kinds.model import ModelsSpec, PolicySpec
@@ -73,8 +71,6 @@ STAND_INS: dict[type[BaseModel], dict[str, Any]] = {
         "metadata": _METADATA,
         "spec": _RUNTIME,
     },
-    JobMetadata: _METADATA,
-    RuntimeMetadata: _METADATA,
     RLHFJobSpec: {"training": _TRAINING},
     RuntimeReference: {"name": NAME},
     TrainingSpec: {"recipe": "RL", "model": _MODELS, "data": _DATA},

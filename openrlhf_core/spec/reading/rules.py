@@ -3,6 +3,7 @@
 from openrlhf_core.spec.kinds import (
     data,
     job,
+    kubernetes,
     learner,
     model,
     placement,
@@ -27,6 +28,7 @@ RULES: tuple[Rule, ...] = (
     *storage.RULES,
     *runtime.RULES,
     *job.RULES,
+    *kubernetes.RULES,
 )
 
 

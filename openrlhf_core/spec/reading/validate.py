@@ -17,12 +17,13 @@ from openrlhf_core.spec.kinds.job import RLHFJob
 from openrlhf_core.spec.kinds.kubernetes import API_VERSION
 from openrlhf_core.spec.kinds.rule import FieldPath, Violation
 from openrlhf_core.spec.kinds.runtime import ClusterRLHFRuntime, RLHFRuntime
+from openrlhf_core.spec.reading.objects import read_objects
 from openrlhf_core.spec.reading.problem import Problem
 from openrlhf_core.spec.reading.repair import repaired
 from openrlhf_core.spec.reading.rules import rules_of
 from openrlhf_core.spec.reading.sentences import describe, violation
 from openrlhf_core.spec.reading.spec_tree import instances
-from openrlhf_core.spec.reading.yaml_reader import Document, YamlFile, path_text, read_yaml
+from openrlhf_core.spec.reading.yaml_reader import Document, YamlFile, path_text
 
 M = TypeVar("M", bound=SpecModel)
 Manifest = RLHFJob | RLHFRuntime | ClusterRLHFRuntime
@@ -60,7 +61,7 @@ def read_manifests(path: Path) -> ManifestFile:
 
 def judge_content(content: bytes, file: str) -> ManifestFile:
     """The manifests in the bytes of a file, which is called `file` in problems."""
-    return judge_yaml(read_yaml(content), file)
+    return judge_yaml(read_objects(content), file)
 
 
 def judge_yaml(text: YamlFile, file: str) -> ManifestFile:

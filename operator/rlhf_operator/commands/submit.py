@@ -7,8 +7,8 @@ from rich.console import Console
 
 from openrlhf_core.spec.exit_codes import ConfigurationError
 from openrlhf_core.spec.kinds.base import without_nulls
+from openrlhf_core.spec.reading.objects import read_objects
 from openrlhf_core.spec.reading.validate import read_manifests
-from openrlhf_core.spec.reading.yaml_reader import read_yaml
 from rlhf_operator.commands.carry import bare_sources, config_map, read_files, with_carried_sources
 from rlhf_operator.commands.cluster import Cluster
 from rlhf_operator.commands.consent import Consent
@@ -44,9 +44,14 @@ def read_checked(file: Path, namespace: str) -> list[Manifest]:
     if problems:
         raise ConfigurationError("\n".join(problems))
     manifests = [
-        without_nulls(document.data) for document in read_yaml(file.read_bytes()).documents
+        without_nulls(document.data) for document in read_objects(file.read_bytes()).documents
     ]
     for manifest in manifests:
+        if "name" not in manifest["metadata"]:
+            raise ConfigurationError(
+                f"{file}: metadata.name is missing: objects are applied by name; write one, or "
+                "use `kubectl create` with generateName"
+            )
         written = manifest["metadata"].get("namespace", namespace)
         if written != namespace:
             raise ConfigurationError(

@@ -5,9 +5,10 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from openrlhf_core.spec.kinds.job import RLHFJobSpec
-from openrlhf_core.spec.kinds.quantity import check_resources, parse_quantity
+from openrlhf_core.spec.kinds.quantity import parse_quantity, wrong_quantities
 from openrlhf_core.spec.kinds.runtime import DeviceSpec, RLHFRuntimeSpec, WorkerSpec
 from openrlhf_core.spec.planning.plan import PlannedGroup
+from openrlhf_core.spec.reading.yaml_reader import path_text
 from rlhf_operator.conditions import Reason
 from rlhf_operator.desired.ray_types import Object
 from rlhf_operator.findings import Finding
@@ -39,7 +40,7 @@ def worker_resources(
 
 
 def quantity_findings(job: RLHFJobSpec, runtime: RLHFRuntimeSpec) -> tuple[Finding, ...]:
-    """One finding for every fragment in which a request or limit is no quantity."""
+    """One finding for every request or limit that is no quantity."""
     fragments = [
         (f"spec.cluster.groups[{group.name}].resources", group.resources)
         for group in job.cluster.groups
@@ -57,10 +58,8 @@ def _wrong_quantities(
     reason: Reason, fragments: Iterable[tuple[str, Object | None]]
 ) -> Iterator[Finding]:
     for path, fragment in fragments:
-        try:
-            check_resources(fragment or {})
-        except ValueError as error:
-            yield Finding(reason, f"{path}.{error}")
+        for wrong in wrong_quantities(fragment):
+            yield Finding(reason, f"{path}.{path_text(wrong.path)}: {wrong.message}; {wrong.fix}")
 
 
 def memory_limit(resources: Mapping[str, Any]) -> Decimal | None:

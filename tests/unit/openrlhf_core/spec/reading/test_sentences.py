@@ -82,7 +82,7 @@ def sentences(data) -> list[str]:
         ({"free": {"a b": 1}}, "free[a b]: is 1, where a text belongs; put it in quotes"),
         (
             {"size": "5 GB"},
-            "size: '5 GB' is no quantity; write a number and a unit, as 80Gi or 500m",
+            "size: '5 GB' is no quantity; write 5G or 5Gi",
         ),
         (
             {"size": -1},

@@ -157,6 +157,53 @@ def test_a_live_object_with_server_fields_and_status_is_sound():
     assert judge_document(live)[1] == []
 
 
+def test_a_name_may_be_left_to_the_api_server():
+    manifest = {**BASE, "metadata": {"generateName": "grpo-"}}
+    job, problems = judge_document(manifest)
+    assert problems == []
+    assert job is not None
+    assert (job.metadata.name, job.metadata.name_here) == ("", "grpo")
+
+
+@pytest.mark.parametrize("prefix", ["Grpo-", "1-", "", "a" * 36, "a.b"])
+def test_a_prefix_that_begins_no_job_name_is_a_problem(prefix):
+    assert fields_of({**BASE, "metadata": {"generateName": prefix}}) == ["metadata.generateName"]
+
+
+def test_an_object_with_a_name_keeps_the_prefix_that_it_was_made_of():
+    manifest = {**BASE, "metadata": {"name": "a", "generateName": "what.ever-" * 6}}
+    assert fields_of(manifest) == []
+
+
+def test_an_object_without_name_and_prefix_is_a_problem():
+    assert fields_of({**BASE, "metadata": {}}) == ["metadata.name"]
+
+
+def test_quantities_of_a_runtime_are_judged_at_their_own_field():
+    text = """
+apiVersion: openrlhf.io/v1alpha1
+kind: ClusterRLHFRuntime
+metadata: {name: gpu}
+spec:
+  image: trainer:1
+  rayVersion: 2.60.0
+  device: {kind: CUDA, memory: 80GB, cpus: 0.5}
+  head: {resources: {limits: {memory: 4gb}}}
+  worker:
+    resourcesPerDevice: {requests: {cpu: "8", memory: "129e6"}, limits: {memory: 129 MB}}
+    podOverrides: {volumes: [{name: a, emptyDir: {sizeLimit: 1GiB}}]}
+"""
+    assert problems_of(text) == [
+        "f.yaml:8: spec.device.memory: '80GB' is no quantity; write 80G or 80Gi",
+        "f.yaml:8: spec.device.cpus: 0.5 is no quantity; put it in quotes",
+        "f.yaml:9: spec.head.resources.limits.memory: '4gb' is no quantity; write 4G or 4Gi",
+        "f.yaml:11: spec.worker.resourcesPerDevice.limits.memory: '129 MB' is no quantity; "
+        "write 129M or 129Mi",
+        "f.yaml:12: spec.worker.podOverrides.volumes[0].emptyDir.sizeLimit: '1GiB' is no "
+        "quantity; write 1Gi",
+    ]
+
+
 def test_null_fields_are_absent_fields():
     manifest = spoilt({"set": {"spec.training.epochs": None, "spec.storage": None}})
     assert judge_document(manifest)[1] == []
