@@ -17,6 +17,7 @@ from openrlhf_core.engines.protocols import (
     Completion,
     GenerationRequest,
     Learner,
+    RequestId,
     RolloutEngine,
     SyncGroup,
     WeightInfo,
@@ -123,11 +124,31 @@ class FakeEngine:
     diary: Diary = field(default_factory=list)
     version: int = 0
     requests: list[GenerationRequest] = field(default_factory=list)
+    under_way: list[GenerationRequest] = field(default_factory=list)
+    completions_per_poll: int | None = None
+    """None: a poll completes all that is under way."""
+    is_paused: bool = False
 
-    def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        self.diary.append("engine generates")
+    def submit(self, requests: Sequence[GenerationRequest]) -> None:
         self.requests.extend(requests)
-        return [fake_completion(request) for request in requests]
+        self.under_way.extend(requests)
+
+    def poll(self, max_seconds: float) -> list[Completion]:
+        if self.is_paused:
+            return []
+        self.diary.append("engine generates")
+        count = self.completions_per_poll or len(self.under_way)
+        done, self.under_way = self.under_way[:count], self.under_way[count:]
+        return [fake_completion(request, self.version) for request in reversed(done)]
+
+    def abort(self, request_ids: Sequence[RequestId]) -> None:
+        self.under_way = [each for each in self.under_way if each.request_id not in request_ids]
+
+    def pause(self) -> None:
+        self.is_paused = True
+
+    def resume(self) -> None:
+        self.is_paused = False
 
     def connect(self, group: SyncGroup, first_rank: int, weights: Sequence[WeightInfo]) -> None:
         self.diary.append(f"engine connects as rank {first_rank}")
@@ -144,10 +165,11 @@ class FakeEngine:
         self.diary.append("engine wakes")
 
 
-def fake_completion(request: GenerationRequest) -> Completion:
+def fake_completion(request: GenerationRequest, version: int) -> Completion:
     drawn = np.random.default_rng(request.seed).integers(0, 10, size=2).astype(np.int32)
     logprobs = fake_logprobs(np.concatenate([request.prompt_ids, drawn]))[-2:]
-    return Completion(drawn, logprobs, "length")
+    versions = np.full(2, version, dtype=np.int32)
+    return Completion(request.request_id, drawn, logprobs, versions, "length")
 
 
 def fake_logprobs(token_ids: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ take turns on its devices.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -16,10 +16,18 @@ from openrlhf_core.objectives.metrics import Measurement
 from openrlhf_core.samples import FinishReason, OptimizerBatch
 
 
+class RequestId(NamedTuple):
+    """Names a request in a run: which prompt, and which completion of it."""
+
+    prompt_id: int
+    sample_index: int
+
+
 @dataclass(frozen=True, eq=False)
 class GenerationRequest:
     """One completion asked of an engine. Made by the recipe, read by a rollout engine."""
 
+    request_id: RequestId
     prompt_ids: np.ndarray
     """Token ids, int32 [prompt]."""
     seed: int
@@ -30,12 +38,15 @@ class GenerationRequest:
 
 @dataclass(frozen=True, eq=False)
 class Completion:
-    """The answer to one GenerationRequest, in the same order. About 10 bytes a token."""
+    """The answer to one GenerationRequest. About 14 bytes a token."""
 
+    request_id: RequestId
     token_ids: np.ndarray
     """int32 [completion]; the end token is the last one when finish_reason is stop."""
     logprobs: np.ndarray
     """float32 [completion]: of each token under the distribution that it was drawn from."""
+    versions: np.ndarray
+    """int32 [completion]: version of the policy that drew each token."""
     finish_reason: FinishReason
 
 
@@ -122,20 +133,47 @@ class Learner(Trainer, Scorer, Stored, WeightSource, Sleeper, Protocol):
     """Everything that one rank of a trained role can do."""
 
 
-class RolloutEngine(Protocol):
-    """One generation engine, over one or more devices."""
+class Generator(Protocol):
+    """Completes requests.
 
-    def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """Completes every request; all are queued before the first token is drawn."""
+    One thread calls `submit` and `poll`. Any thread may call the others at any time; they take
+    effect between two tokens.
+    """
+
+    def submit(self, requests: Sequence[GenerationRequest]) -> None:
+        """Queues requests; no token is drawn before the next `poll`."""
+
+    def poll(self, max_seconds: float) -> list[Completion]:
+        """Generates, and returns each completion once, when it has come to its end.
+
+        Returns when no request is left, when paused, or after about `max_seconds`.
+        """
+
+    def abort(self, request_ids: Sequence[RequestId]) -> None:
+        """Drops requests without a completion; those that have come to their end are untouched."""
+
+    def pause(self) -> None:
+        """Ends a running `poll`, and lets later ones return at once. Requests keep their tokens."""
+
+    def resume(self) -> None:
+        """Ends a pause."""
+
+
+class WeightTarget(Protocol):
+    """Takes the weights of the policy."""
 
     def connect(self, group: SyncGroup, first_rank: int, weights: Sequence[WeightInfo]) -> None:
         """Joins the group that weights come through; this engine's workers rank from first_rank."""
 
     def receive_weights(self, policy_version: int) -> int:
-        """Takes one round of weights from the group and returns the policy version now held."""
+        """Takes one round of weights from the group and returns the policy version now held.
 
-    def sleep(self) -> None:
-        """Gives device memory back; weights and KV cache are lost or parked."""
+        Requests under way draw their further tokens from the new weights.
+        """
 
-    def wake(self) -> None:
-        """Takes device memory again; weights may be stale until the next `receive_weights`."""
+
+class RolloutEngine(Generator, WeightTarget, Sleeper, Protocol):
+    """Everything that one generation engine can do, over one or more devices.
+
+    `sleep` drops requests under way; `receive_weights` comes between `wake` and `poll`.
+    """

@@ -39,6 +39,10 @@ class ActorGroup:
         pairs = zip(self._actors, arguments, strict=True)
         return [Call(self.name(rank), call(*pair)) for rank, pair in enumerate(pairs)]
 
+    def call(self, rank: int, call: Callable[[Any], Any]) -> Call:
+        """Starts `call` on one actor."""
+        return Call(self.name(rank), call(self._actors[rank]))
+
     def all(self, call: Callable[[Any], Any]) -> list[Any]:
         """Calls every actor and waits, a request to stop notwithstanding; results by rank."""
         return self._collect(self.calls(call), finish=True)

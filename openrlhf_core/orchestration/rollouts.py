@@ -1,27 +1,30 @@
 """The rollout engines as Ray actors, and the group that calls them together."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import groupby
 
 import ray
 
 from openrlhf_core.engines.protocols import (
     Completion,
     GenerationRequest,
+    RequestId,
     RolloutEngine,
     SyncGroup,
     WeightInfo,
 )
-from openrlhf_core.engines.vllm.environment import DeviceKind
-from openrlhf_core.engines.weight_sync.backend import SyncBackend
+from openrlhf_core.engines.vllm.settings import EngineSettings
+from openrlhf_core.orchestration.actor_group import ActorGroup, Launcher
 from openrlhf_core.orchestration.collect import Call, Collect
-from openrlhf_core.orchestration.placement import Reservation, Seat
+from openrlhf_core.orchestration.placement import Seat
+from openrlhf_core.orchestration.rollout_buffer import RolloutBuffer
 from openrlhf_core.sources import Locator
-from openrlhf_core.spec.kinds.rollout import RolloutSpec
 from openrlhf_core.spec.planning.plan import PlannedEngine
-from openrlhf_core.spec.planning.presets import DType
+
+POLL_SECONDS = 0.5
+"""Longest time that an engine generates before it reports what is complete."""
 
 
 @dataclass(frozen=True)
@@ -30,38 +33,23 @@ class RolloutSetup:
 
     locator: Locator
     source: str
-    spec: RolloutSpec
-    max_sequence_length: int
-    dtype: DType
-    seed: int
-    device_kind: DeviceKind
-    sync_backend: SyncBackend
-    can_sleep: bool
-    trust_remote_code: bool
+    engine: EngineSettings
 
     def make(self) -> RolloutEngine:
         """Loads an engine, in the process that calls this."""
         # vLLM takes seconds to import and reads its environment then: only in an engine's process.
-        from openrlhf_core.engines.vllm.rollout import (  # noqa: PLC0415
-            EngineSettings,
-            VllmRolloutEngine,
-        )
+        from openrlhf_core.engines.vllm.rollout import load_engine  # noqa: PLC0415
 
-        directory = self.locator.locate(self.source, "model", self.trust_remote_code)
-        settings = EngineSettings(
-            max_sequence_length=self.max_sequence_length,
-            dtype=self.dtype,
-            seed=self.seed,
-            device_kind=self.device_kind,
-            sync_backend=self.sync_backend,
-            can_sleep=self.can_sleep,
-            trust_remote_code=self.trust_remote_code,
-        )
-        return VllmRolloutEngine(directory, self.spec, settings)
+        trust_remote_code = self.engine.trust_remote_code
+        directory = self.locator.locate(self.source, "model", trust_remote_code)
+        return load_engine(directory, self.engine)
 
 
 class RolloutActor:
-    """A shell around one engine: builds it, forwards a call, returns."""
+    """A shell around one engine: builds it, forwards a call, returns.
+
+    Calls of the concurrency group `control` are answered while another call runs.
+    """
 
     def __init__(self, visible_devices: str | None) -> None:
         if visible_devices is not None:
@@ -71,8 +59,23 @@ class RolloutActor:
     def build(self, setup: RolloutSetup) -> None:
         self._engine = setup.make()
 
-    def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        return self._engine.generate(requests)
+    def submit(self, requests: Sequence[GenerationRequest]) -> None:
+        self._engine.submit(requests)
+
+    def poll(self, max_seconds: float) -> list[Completion]:
+        return self._engine.poll(max_seconds)
+
+    @ray.method(concurrency_group="control")
+    def abort(self, request_ids: Sequence[RequestId]) -> None:
+        self._engine.abort(request_ids)
+
+    @ray.method(concurrency_group="control")
+    def pause(self) -> None:
+        self._engine.pause()
+
+    @ray.method(concurrency_group="control")
+    def resume(self) -> None:
+        self._engine.resume()
 
     def connect(self, group: SyncGroup, first_rank: int, weights: Sequence[WeightInfo]) -> None:
         self._engine.connect(group, first_rank, weights)
@@ -88,12 +91,20 @@ class RolloutActor:
 
 
 class RolloutGroup:
-    """All engines of a run. `actors` are handles of RolloutActor."""
+    """All engines of a run. `actors` are handles of RolloutActor.
 
-    def __init__(self, actors: Sequence[Any], tensor_parallel_size: int, collect: Collect) -> None:
+    `capacity` bounds the requests that are under way or complete and not yet taken.
+    """
+
+    def __init__(
+        self, actors: ActorGroup, tensor_parallel_size: int, capacity: int, collect: Collect
+    ) -> None:
         self._actors = actors
         self._tensor_parallel_size = tensor_parallel_size
         self._collect = collect
+        self._buffer = RolloutBuffer(capacity)
+        self._under_way: list[set[RequestId]] = [set() for _ in range(len(actors))]
+        """Requests of each engine."""
 
     @property
     def num_workers(self) -> int:
@@ -102,73 +113,92 @@ class RolloutGroup:
 
     def build_calls(self, setups: Sequence[RolloutSetup]) -> list[Call]:
         """Starts loading, each engine by its own setup."""
-        pairs = zip(self._actors, setups, strict=True)
-        return [Call(name(i), actor.build.remote(setup)) for i, (actor, setup) in enumerate(pairs)]
+        return self._actors.calls_with(lambda actor, setup: actor.build.remote(setup), setups)
 
-    def generate(self, requests: Sequence[GenerationRequest], group_size: int) -> list[Completion]:
-        """Completes all requests, in order; every engine gets its share at once."""
-        shares = assign(len(requests), group_size, len(self._actors))
-        calls = [
-            Call(name(i), actor.generate.remote([requests[index] for index in share]))
-            for i, (actor, share) in enumerate(zip(self._actors, shares, strict=True))
-        ]
-        completions: dict[int, Completion] = {}
-        for share, part in zip(shares, self._collect(calls), strict=True):
-            completions.update(zip(share, part, strict=True))
-        return [completions[index] for index in range(len(requests))]
+    def submit(self, requests: Sequence[GenerationRequest]) -> None:
+        """Gives every engine its share; generation begins with `take`."""
+        self._buffer.expect([request.request_id for request in requests])
+        shares = assign(requests, len(self._actors))
+        for under_way, share in zip(self._under_way, shares, strict=True):
+            under_way.update(request.request_id for request in share)
+        self._collect(
+            self._actors.calls_with(lambda actor, share: actor.submit.remote(share), shares)
+        )
+
+    def take(self, count: int) -> list[Completion]:
+        """Generates until the oldest `count` requests are complete and returns them in order."""
+        while not self._buffer.is_ready(count):
+            self._poll()
+        return self._buffer.take(count)
+
+    def abort(self, request_ids: Sequence[RequestId]) -> None:
+        """Drops requests, with their completions if they have any."""
+        dropped = set(request_ids)
+        self._buffer.drop(request_ids)
+        shares = [sorted(under_way & dropped) for under_way in self._under_way]
+        for under_way, share in zip(self._under_way, shares, strict=True):
+            under_way.difference_update(share)
+        self._collect(
+            self._actors.calls_with(lambda actor, share: actor.abort.remote(share), shares)
+        )
+
+    def pause(self) -> None:
+        """Stops generation between two tokens; requests are kept."""
+        self._actors.all(lambda actor: actor.pause.remote())
+
+    def resume(self) -> None:
+        """Lets engines generate again."""
+        self._actors.all(lambda actor: actor.resume.remote())
 
     def connect_calls(self, group: SyncGroup, weights: Sequence[WeightInfo]) -> list[Call]:
         size = self._tensor_parallel_size
-        return [
-            Call(name(i), actor.connect.remote(group, 1 + i * size, weights))
-            for i, actor in enumerate(self._actors)
-        ]
+        first_ranks = [1 + index * size for index in range(len(self._actors))]
+        return self._actors.calls_with(
+            lambda actor, first_rank: actor.connect.remote(group, first_rank, weights), first_ranks
+        )
 
     def receive_calls(self, policy_version: int) -> list[Call]:
-        return [
-            Call(name(i), actor.receive_weights.remote(policy_version))
-            for i, actor in enumerate(self._actors)
-        ]
+        return self._actors.calls(lambda actor: actor.receive_weights.remote(policy_version))
 
     def sleep(self) -> None:
-        self._collect([Call(name(i), actor.sleep.remote()) for i, actor in enumerate(self._actors)])
+        self._actors.sleep()
 
     def wake(self) -> None:
-        self._collect([Call(name(i), actor.wake.remote()) for i, actor in enumerate(self._actors)])
+        self._actors.wake()
 
     def kill(self) -> None:
         """Ends the engines at once, busy or not, so that their devices are free."""
-        for actor in self._actors:
-            ray.kill(actor)
+        self._actors.kill()
+
+    def _poll(self) -> None:
+        busy = [index for index, under_way in enumerate(self._under_way) if under_way]
+        calls = [self._actors.call(i, lambda actor: actor.poll.remote(POLL_SECONDS)) for i in busy]
+        for index, completions in zip(busy, self._collect(calls), strict=True):
+            for completion in completions:
+                self._under_way[index].remove(completion.request_id)
+                self._buffer.add(completion)
 
 
-def name(index: int) -> str:
-    return f"rollout engine {index}"
-
-
-def assign(num_requests: int, group_size: int, num_engines: int) -> list[list[int]]:
-    """Returns the request numbers of each engine: whole groups in turn, so prefixes are shared.
+def assign(
+    requests: Sequence[GenerationRequest], num_engines: int
+) -> list[list[GenerationRequest]]:
+    """Returns the requests of each engine: whole prompts in turn, so that prefixes are shared.
 
     Static: the same requests go to the same engines whenever a run is repeated.
     """
-    shares: list[list[int]] = [[] for _ in range(num_engines)]
-    for index in range(num_requests):
-        shares[(index // group_size) % num_engines].append(index)
+    shares: list[list[GenerationRequest]] = [[] for _ in range(num_engines)]
+    prompts = groupby(requests, key=lambda request: request.request_id.prompt_id)
+    for number, (_, group) in enumerate(prompts):
+        shares[number % num_engines].extend(group)
     return shares
 
 
 def start_rollout_group(
-    engines: Sequence[PlannedEngine],
-    reservation: Reservation,
-    environment: Mapping[str, str],
-    collect: Collect,
+    launcher: Launcher, engines: Sequence[PlannedEngine], capacity: int
 ) -> RolloutGroup:
     """Starts an actor for each planned engine; `build_calls` then loads the models."""
-    actor_class = ray.remote(RolloutActor)
-    actors = [
-        actor_class.options(
-            **reservation.actor_options(Seat.of_engine(engine), environment)
-        ).remote(reservation.visible_devices(Seat.of_engine(engine)))
-        for engine in engines
-    ]
-    return RolloutGroup(actors, engines[0].tensor_parallel_size, collect)
+    # Ray's types do not know the option.
+    actor_class = ray.remote(concurrency_groups={"control": 1})(RolloutActor)  # type: ignore[call-overload]
+    seats = [Seat.of_engine(engine) for engine in engines]
+    actors = launcher.start("rollout engine", actor_class, seats)
+    return RolloutGroup(actors, engines[0].tensor_parallel_size, capacity, launcher.collect)

@@ -64,8 +64,10 @@ def start_crew(config: RunConfig, resolved: ResolvedTraining, collect: Collect) 
             scorers[role] = start_scorer_group(launcher, role, plan.ranks[role], limits)
     rollouts = None
     if plan.engines:
+        assert resolved.rl is not None, "a recipe that generates has settings of RL"
         engines_see = engine_environment(device.kind, config.threads_per_process)
-        rollouts = start_rollout_group(plan.engines, reservation, engines_see, collect)
+        engine_launcher = Launcher(reservation, engines_see, collect)
+        rollouts = start_rollout_group(engine_launcher, plan.engines, resolved.rl.num_samples)
     on_cuda = device.kind == "CUDA"
     turns = make_turns(plan, {**learners, **scorers}, rollouts) if on_cuda else Turns({})
     return Crew(learners, scorers, rollouts, turns, collect, loads_in_turn=on_cuda)

@@ -1,21 +1,13 @@
 """What one engine generates: lengths, ends, order, temperature."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-LAB = Path(__file__).with_name("rollout_lab.py")
 END = 1
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory) -> dict:
-    workdir = tmp_path_factory.mktemp("generation")
-    subprocess.run([sys.executable, str(LAB), "generation", str(workdir)], check=True, timeout=300)
-    return json.loads((workdir / "results.json").read_text())
+def measured(measure_rollouts) -> dict:
+    return measure_rollouts("generation")
 
 
 def test_logprobs_are_those_of_the_tempered_distribution(measured) -> None:
@@ -23,7 +15,7 @@ def test_logprobs_are_those_of_the_tempered_distribution(measured) -> None:
 
 
 def test_arrays_have_the_types_of_the_contract(measured) -> None:
-    assert measured["types"] == ["int32", "float32"]
+    assert measured["types"] == ["int32", "float32", "int32"]
 
 
 def test_a_completion_ends_with_the_end_token_or_at_its_length(measured) -> None:

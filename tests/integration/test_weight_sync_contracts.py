@@ -1,20 +1,11 @@
 """What we say to vLLM's NCCL and CUDA IPC transports fits their classes, which needs no GPU."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-
-LAB = Path(__file__).with_name("rollout_lab.py")
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory) -> dict:
-    workdir = tmp_path_factory.mktemp("contracts")
-    subprocess.run([sys.executable, str(LAB), "contracts", str(workdir)], check=True, timeout=300)
-    return json.loads((workdir / "results.json").read_text())
+def measured(measure_rollouts) -> dict:
+    return measure_rollouts("contracts")
 
 
 def test_an_engine_joins_the_nccl_group_where_it_was_told(measured) -> None:

@@ -1,20 +1,11 @@
 """Several engines in one group: the same seeds draw the same tokens, whatever came before."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-
-LAB = Path(__file__).with_name("rollout_lab.py")
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory) -> dict:
-    workdir = tmp_path_factory.mktemp("engines")
-    subprocess.run([sys.executable, str(LAB), "two_engines", str(workdir)], check=True, timeout=300)
-    return json.loads((workdir / "results.json").read_text())
+def measured(measure_rollouts) -> dict:
+    return measure_rollouts("two_engines")
 
 
 def test_the_same_seeds_draw_the_same_tokens_again_and_in_a_second_engine(measured) -> None:

@@ -1,31 +1,22 @@
 """A sync that cannot end well ends soon, with an error that says where."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-
-LAB = Path(__file__).with_name("rollout_lab.py")
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory) -> dict:
-    workdir = tmp_path_factory.mktemp("failures")
-    subprocess.run([sys.executable, str(LAB), "failures", str(workdir)], check=True, timeout=300)
-    return json.loads((workdir / "results.json").read_text())
+def measured(measure_broken_syncs) -> dict:
+    return measure_broken_syncs("failures")
 
 
 def test_a_learner_that_sends_nothing_is_given_up_after_the_timeout(measured) -> None:
-    assert measured["silent"].startswith("RetryableError: weight sync: bucket 1 of 16")
+    assert measured["silent"].startswith("CollectiveTimeout: weight sync: bucket 1 of 16")
     assert "embed_tokens" in measured["silent"]
     assert "timeoutSeconds (3 s)" in measured["silent"]
     assert 2.5 < measured["silent_seconds"] < 20
 
 
 def test_a_learner_that_stops_halfway_is_noticed_long_before_the_timeout(measured) -> None:
-    assert measured["broken"].startswith("RetryableError: weight sync: bucket 5 of 16")
+    assert measured["broken"].startswith("CollectiveTimeout: weight sync: bucket 5 of 16")
     assert measured["broken_seconds"] < 20
 
 

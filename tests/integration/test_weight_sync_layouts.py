@@ -1,21 +1,13 @@
 """After a sync the engine's log-probs are the learner's, for every layout."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-LAB = Path(__file__).with_name("rollout_lab.py")
 LAYOUTS = ("qwen2-tied", "qwen2-untied", "llama-tied", "llama-untied")
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory) -> dict:
-    workdir = tmp_path_factory.mktemp("layouts")
-    subprocess.run([sys.executable, str(LAB), "layouts", str(workdir)], check=True, timeout=300)
-    return json.loads((workdir / "results.json").read_text())
+def measured(measure_rollouts) -> dict:
+    return measure_rollouts("layouts")
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

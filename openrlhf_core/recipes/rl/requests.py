@@ -1,10 +1,10 @@
-"""Which completions a step asks for, each with a seed of its own: decided before generation."""
+"""Asks the engines for a step's completions, each with its own seed, and reads the answers."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from openrlhf_core.engines.protocols import Completion, GenerationRequest
+from openrlhf_core.engines.protocols import Completion, GenerationRequest, RequestId
 from openrlhf_core.samples import Prompt, Rollout
 
 
@@ -25,6 +25,7 @@ def make_requests(
     """Returns `group_size` requests a prompt, the requests of one prompt side by side."""
     return [
         GenerationRequest(
+            request_id=RequestId(prompt.prompt_id, sample),
             prompt_ids=prompt.token_ids,
             seed=request_seed(run_seed, step, prompt.prompt_id, sample),
             max_tokens=max_tokens,
@@ -34,28 +35,21 @@ def make_requests(
     ]
 
 
-def make_rollouts(
-    prompts: Sequence[Prompt],
-    completions: Sequence[Completion],
-    group_size: int,
-    policy_version: int,
-) -> list[Rollout]:
-    """Joins completions, in the order of `make_requests`, to their prompts."""
-    return [
-        join(prompts[index // group_size], index % group_size, completion, policy_version)
-        for index, completion in enumerate(completions)
-    ]
+def make_rollouts(prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[Rollout]:
+    """Joins completions to their prompts, in the order of the completions."""
+    by_id = {prompt.prompt_id: prompt for prompt in prompts}
+    return [make_rollout(by_id[each.request_id.prompt_id], each) for each in completions]
 
 
-def join(prompt: Prompt, sample_index: int, completion: Completion, policy_version: int) -> Rollout:
+def make_rollout(prompt: Prompt, completion: Completion) -> Rollout:
     """Returns the rollout of one turn: the prompt, then the completion."""
     start, length = len(prompt.token_ids), len(completion.token_ids)
     return Rollout(
         prompt=prompt,
-        sample_index=sample_index,
+        sample_index=completion.request_id.sample_index,
         token_ids=np.concatenate([prompt.token_ids, completion.token_ids]),
         action_mask=np.arange(start + length) >= start,
         logprobs=np.concatenate([np.zeros(start, np.float32), completion.logprobs]),
-        versions=np.repeat(np.array([-1, policy_version], np.int32), [start, length]),
+        versions=np.concatenate([np.full(start, -1, np.int32), completion.versions]),
         finish_reason=completion.finish_reason,
     )

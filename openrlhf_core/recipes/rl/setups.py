@@ -1,5 +1,6 @@
 """What learners, reference and engines of recipe RL are made with."""
 
+from openrlhf_core.engines.vllm.settings import EngineSettings
 from openrlhf_core.engines.weight_sync.backend import SyncBackend, choose_backend
 from openrlhf_core.objectives.outputs import TokenLogprobs
 from openrlhf_core.objectives.policy import PolicyObjective
@@ -59,14 +60,16 @@ def rollout_setup(
     return RolloutSetup(
         locator=inputs.locator,
         source=training.model.policy.source,
-        spec=present(training.rollout),
-        max_sequence_length=max_sequence_length,
-        dtype=present(inputs.resolved.rollout).dtype,
-        seed=training.seed,
-        device_kind=inputs.config.device.kind,
-        sync_backend=sync_backend(inputs),
-        can_sleep=any(group.takes_turns and group.name == engine.group for group in groups),
-        trust_remote_code=training.model.policy.trust_remote_code,
+        engine=EngineSettings(
+            spec=present(training.rollout),
+            max_sequence_length=max_sequence_length,
+            dtype=present(inputs.resolved.rollout).dtype,
+            seed=training.seed,
+            device_kind=inputs.config.device.kind,
+            sync_backend=sync_backend(inputs),
+            can_sleep=any(group.takes_turns and group.name == engine.group for group in groups),
+            trust_remote_code=training.model.policy.trust_remote_code,
+        ),
     )
 
 

@@ -108,8 +108,8 @@ def generate(
     requests = make_requests(
         prompts, group_size, settings.seed, state.step + 1, settings.max_tokens
     )
-    completions = workers.rollouts.generate(requests, group_size)
-    return make_rollouts(prompts, completions, group_size, state.policy_version)
+    workers.rollouts.submit(requests)
+    return make_rollouts(prompts, workers.rollouts.take(len(requests)))
 
 
 def known_logprobs(

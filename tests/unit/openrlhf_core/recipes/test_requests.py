@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from openrlhf_core.engines.protocols import Completion
+from openrlhf_core.engines.protocols import Completion, RequestId
 from openrlhf_core.recipes.rl.requests import make_requests, make_rollouts, request_seed
 from openrlhf_core.samples import Prompt
 
@@ -17,6 +17,7 @@ def test_the_requests_of_a_prompt_lie_side_by_side() -> None:
     assert [request.seed for request in requests] == [
         request_seed(1, 3, prompt_id, sample) for prompt_id in (4, 9) for sample in (0, 1)
     ]
+    assert [request.request_id for request in requests] == [(4, 0), (4, 1), (9, 0), (9, 1)]
     assert {request.max_tokens for request in requests} == {5}
 
 
@@ -28,31 +29,26 @@ def test_seeds_differ_in_every_number_and_repeat() -> None:
     assert request_seed(1, 2, 3, 4) == request_seed(1, 2, 3, 4)
 
 
-def test_rollouts_join_completions_to_prompts_in_order() -> None:
-    prompts = [make_prompt(4), make_prompt(9)]
-    completions = [
-        Completion(np.array([i], dtype=np.int32), np.zeros(1, dtype=np.float32), "stop")
-        for i in range(4)
-    ]
-    rollouts = make_rollouts(prompts, completions, group_size=2, policy_version=6)
-    assert [(r.group_id, r.sample_index, int(r.completion_ids[0])) for r in rollouts] == [
-        (4, 0, 0),
-        (4, 1, 1),
-        (9, 0, 2),
-        (9, 1, 3),
-    ]
-    assert list(rollouts[2].token_ids) == [9, 7, 2]
+def make_completion(prompt_id: int, sample: int, version: int = 6) -> Completion:
+    ids, logprobs = np.array([sample, 1], np.int32), np.array([-0.25, -0.5], np.float32)
+    versions = np.array([version, version + 1], np.int32)
+    return Completion(RequestId(prompt_id, sample), ids, logprobs, versions, "length")
+
+
+def test_rollouts_join_completions_to_their_prompts() -> None:
+    completions = [make_completion(9, 1), make_completion(4, 0), make_completion(9, 0)]
+    rollouts = make_rollouts([make_prompt(4), make_prompt(9)], completions)
+    assert [(r.group_id, r.sample_index) for r in rollouts] == [(9, 1), (4, 0), (9, 0)]
+    assert [r.prompt.text for r in rollouts] == ["prompt 9", "prompt 4", "prompt 9"]
 
 
 def test_a_rollout_tells_the_prompts_tokens_from_those_that_the_policy_made() -> None:
-    logprobs = np.array([-0.25, -0.5], dtype=np.float32)
-    completion = Completion(np.array([3, 1], dtype=np.int32), logprobs, "length")
-    (rollout,) = make_rollouts([make_prompt(4)], [completion], group_size=1, policy_version=6)
+    (rollout,) = make_rollouts([make_prompt(4)], [make_completion(4, 3)])
     assert rollout.token_ids.tolist() == [4, 7, 3, 1]
     assert rollout.completion_ids.tolist() == [3, 1]
     assert rollout.action_mask.tolist() == [False, False, True, True]
     assert rollout.logprobs.tolist() == [0, 0, -0.25, -0.5]
-    assert rollout.versions.tolist() == [-1, -1, 6, 6]
+    assert rollout.versions.tolist() == [-1, -1, 6, 7]
     assert rollout.is_truncated
     dtypes = [rollout.token_ids.dtype, rollout.logprobs.dtype, rollout.versions.dtype]
     assert dtypes == [np.int32, np.float32, np.int32]

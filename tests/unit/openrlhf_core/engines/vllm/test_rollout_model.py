@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from openrlhf_core.engines.protocols import GenerationRequest, WeightInfo
+from openrlhf_core.engines.protocols import GenerationRequest, RequestId, WeightInfo
 from openrlhf_core.engines.vllm.model_directory import read_rollout_model
 from openrlhf_core.spec.exit_codes import ConfigurationError
 
@@ -43,7 +43,11 @@ def make_model(directory: Path, weights=WEIGHTS, generation=None, **config) -> P
 
 
 def make_request(prompt_length: int, max_tokens: int) -> GenerationRequest:
-    return GenerationRequest(np.zeros(prompt_length, np.int32), seed=0, max_tokens=max_tokens)
+    return request_for(np.zeros(prompt_length, np.int32), max_tokens)
+
+
+def request_for(prompt_ids: np.ndarray, max_tokens: int = 1) -> GenerationRequest:
+    return GenerationRequest(RequestId(0, 0), prompt_ids, seed=0, max_tokens=max_tokens)
 
 
 def announced(weights) -> list[WeightInfo]:
@@ -137,9 +141,9 @@ def test_an_empty_prompt_is_refused(tmp_path) -> None:
 
 def test_tokens_that_the_model_does_not_know_are_refused(tmp_path) -> None:
     model = read_rollout_model(make_model(tmp_path), 32)
-    model.check_requests([GenerationRequest(np.array([7], np.int32), 0, 1)])
+    model.check_requests([request_for(np.array([7], np.int32))])
     with pytest.raises(ConfigurationError, match=r"holds token 8, .* knows tokens below 8"):
-        model.check_requests([GenerationRequest(np.array([1, 8], np.int32), 0, 1)])
+        model.check_requests([request_for(np.array([1, 8], np.int32))])
 
 
 def test_a_tokenizer_that_cannot_be_read_is_refused(tmp_path) -> None:
