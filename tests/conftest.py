@@ -1,9 +1,13 @@
 """What all tests share: one thread, no telemetry, no network, and checked tensor shapes."""
 
 import os
+from collections.abc import Generator
 
+import pytest
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
+
+from openrlhf_core.garbage_collection import collector_paused
 
 SETTINGS = {
     "OMP_NUM_THREADS": "1",
@@ -31,3 +35,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("ours")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Imports the test files, and torch with them, without garbage collection in their midst."""
+    with collector_paused():
+        return (yield)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from openrlhf_core.garbage_collection import collector_paused
 from openrlhf_core.spec.exit_codes import ConfigurationError
 from openrlhf_core.spec.last_words import last_words_line
 from openrlhf_core.spec.run_config import RunConfig
@@ -17,9 +18,10 @@ TOKEN_VARIABLE = "RAY_AUTH_TOKEN"
 def drive(config_file: Path, attempt: int) -> int:
     """Runs attempt number `attempt` of the RunConfig in a JSON file; returns the exit code."""
     # torch, Ray and transformers take seconds to import; other commands do without.
-    from openrlhf_core import driver  # noqa: PLC0415
-    from openrlhf_core.orchestration.ray_runtime import surrounding_ray  # noqa: PLC0415
-    from openrlhf_core.surroundings import Surroundings  # noqa: PLC0415
+    with collector_paused():
+        from openrlhf_core import driver  # noqa: PLC0415
+        from openrlhf_core.orchestration.ray_runtime import surrounding_ray  # noqa: PLC0415
+        from openrlhf_core.surroundings import Surroundings  # noqa: PLC0415
 
     try:
         config = read_config(config_file)

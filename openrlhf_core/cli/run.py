@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from openrlhf_core.garbage_collection import collector_paused
 from openrlhf_core.ray_environment import local_ray_environment
 from openrlhf_core.spec.exit_codes import ConfigurationError
 from openrlhf_core.spec.kinds.job import RLHFJob
@@ -19,10 +20,11 @@ def run(job: RLHFJob, manifest: Path, output: Path | None, ray_address: str | No
     if ray_address is None:
         os.environ.update(local_ray_environment())
     # torch, Ray and transformers take seconds to import; other commands do without.
-    from openrlhf_core import driver  # noqa: PLC0415
-    from openrlhf_core.orchestration.placement import group_resource  # noqa: PLC0415
-    from openrlhf_core.orchestration.ray_runtime import local_ray, surrounding_ray  # noqa: PLC0415
-    from openrlhf_core.surroundings import Surroundings  # noqa: PLC0415
+    with collector_paused():
+        from openrlhf_core import driver  # noqa: PLC0415
+        from openrlhf_core.orchestration.placement import group_resource  # noqa: PLC0415
+        from openrlhf_core.orchestration.ray_runtime import local_ray, surrounding_ray  # noqa: PLC0415
+        from openrlhf_core.surroundings import Surroundings  # noqa: PLC0415
 
     plan = resolve(job.spec.training).plan
     try:

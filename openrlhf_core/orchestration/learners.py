@@ -21,6 +21,7 @@ from openrlhf_core.engines.learner_settings import (
 from openrlhf_core.engines.protocols import Learner, SyncGroup, WeightInfo
 from openrlhf_core.engines.weight_sync.backend import SyncBackend
 from openrlhf_core.engines.weight_sync.sender import WeightSender, make_sender
+from openrlhf_core.garbage_collection import collector_paused
 from openrlhf_core.objectives.metrics import Measurement
 from openrlhf_core.objectives.objective import Objective
 from openrlhf_core.orchestration.actor_group import ActorGroup, Launcher
@@ -47,7 +48,8 @@ class LearnerSetup:
     def make(self, rank: Rank) -> Learner:
         """Loads one rank's learner, in the process that calls this."""
         # DeepSpeed takes seconds to import, and the driver has no use for it.
-        from openrlhf_core.engines.deepspeed.learner import DeepSpeedLearner  # noqa: PLC0415
+        with collector_paused():
+            from openrlhf_core.engines.deepspeed.learner import DeepSpeedLearner  # noqa: PLC0415
 
         directory = self.locator.locate(self.source, "model", self.model.trust_remote_code)
         return DeepSpeedLearner(

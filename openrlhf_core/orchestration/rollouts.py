@@ -16,6 +16,7 @@ from openrlhf_core.engines.protocols import (
     WeightInfo,
 )
 from openrlhf_core.engines.vllm.settings import EngineSettings
+from openrlhf_core.garbage_collection import collector_paused
 from openrlhf_core.orchestration.actor_group import ActorGroup, Launcher
 from openrlhf_core.orchestration.collect import Call, Collect
 from openrlhf_core.orchestration.placement import Seat
@@ -38,7 +39,8 @@ class RolloutSetup:
     def make(self) -> RolloutEngine:
         """Loads an engine, in the process that calls this."""
         # vLLM takes seconds to import and reads its environment then: only in an engine's process.
-        from openrlhf_core.engines.vllm.rollout import load_engine  # noqa: PLC0415
+        with collector_paused():
+            from openrlhf_core.engines.vllm.rollout import load_engine  # noqa: PLC0415
 
         trust_remote_code = self.engine.trust_remote_code
         directory = self.locator.locate(self.source, "model", trust_remote_code)
