@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int64
 
+from openrlhf_core.algorithms.baselines import shape_scores
 from openrlhf_core.spec.kinds.rl import Estimator, Normalization
 
-DEVIATION_FLOOR = 1e-6
-"""Added to a group's standard deviation, so that equal scores give zeros and no division by 0."""
 VARIANCE_FLOOR = 1e-8
 
 
@@ -66,34 +65,6 @@ def compute_advantages(
     advantages = returns_to_go(rewards, tokens.owners, gamma)
     advantages = normalize(advantages, is_usable[tokens.owners], normalization)
     return _per_sample(advantages, tokens, action_masks)
-
-
-def shape_scores(
-    scores: Float[np.ndarray, "batch"], group_ids: Int64[np.ndarray, "batch"], estimator: Estimator
-) -> tuple[Float64[np.ndarray, "batch"], Bool[np.ndarray, "batch"]]:
-    """Scores less their group's baseline, and which samples have one; 0 for the others.
-
-    GroupNorm: (score - mean) / (standard deviation, divisor n - 1) (GRPO, arXiv:2402.03300,
-    section 4.1.2); GroupMean: score - mean (Dr. GRPO, arXiv:2503.20783); LeaveOneOut: score - mean
-    of the others (RLOO, arXiv:2402.14740, equation 8); Return: the score itself.
-    """
-    is_scored = np.isfinite(scores)
-    known = np.where(is_scored, scores, 0.0).astype(np.float64)
-    if estimator == "Return":
-        return known, is_scored
-    groups = np.unique(group_ids, return_inverse=True)[1].reshape(-1)
-    sizes = np.bincount(groups, weights=is_scored)[groups]
-    means = np.bincount(groups, weights=known)[groups] / np.maximum(sizes, 1)
-    is_usable = is_scored & (sizes >= 2)
-    centred = np.where(is_usable, known - means, 0.0)
-    others = np.maximum(sizes - 1, 1)
-    if estimator == "LeaveOneOut":
-        # score - (sum - score) / (n - 1)  =  (score - mean) x n / (n - 1)
-        return centred * sizes / others, is_usable
-    if estimator == "GroupNorm":
-        deviations = np.sqrt(np.bincount(groups, weights=centred**2)[groups] / others)
-        return centred / (deviations + DEVIATION_FLOOR), is_usable
-    return centred, is_usable
 
 
 def returns_to_go(

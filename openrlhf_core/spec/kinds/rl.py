@@ -6,8 +6,19 @@ from pydantic import Field
 
 from openrlhf_core.spec.kinds.base import Fraction, NonNegativeFloat, PositiveInt, SpecModel
 
-Algorithm = Literal["GRPO", "DrGRPO", "RLOO", "ReinforcePlusPlus", "ReinforcePlusPlusBaseline"]
-Estimator = Literal["GroupNorm", "GroupMean", "LeaveOneOut", "Return"]
+Algorithm = Literal[
+    "GRPO",
+    "DrGRPO",
+    "RLOO",
+    "ReinforcePlusPlus",
+    "ReinforcePlusPlusBaseline",
+]
+Estimator = Literal[
+    "GroupNorm",
+    "GroupMean",
+    "LeaveOneOut",
+    "Return",
+]
 Normalization = Literal["None", "Center", "Whiten"]
 Aggregation = Literal["TokenMean", "SequenceMean", "MicroBatchTokenMean", "ConstantLength"]
 KLEstimator = Literal["K1", "K2", "K3"]

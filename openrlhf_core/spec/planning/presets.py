@@ -31,7 +31,11 @@ T = TypeVar("T")
 DEFAULT_MAX_TOKENS_PER_MICRO_BATCH = 16384
 DEFAULT_TRAIN_BATCH_SIZE = 128
 """Samples of an optimizer step in a recipe without rollouts."""
-GROUP_ESTIMATORS: tuple[Estimator, ...] = ("GroupNorm", "GroupMean", "LeaveOneOut")
+GROUP_ESTIMATORS: tuple[Estimator, ...] = (
+    "GroupNorm",
+    "GroupMean",
+    "LeaveOneOut",
+)
 """Estimators whose baseline is the group: one completion would always have advantage 0."""
 
 
