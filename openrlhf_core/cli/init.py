@@ -63,7 +63,7 @@ spec:
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the options of `rlhf init` say."""
+    """The options of `rlhf init`."""
 
     recipe: str = "RL"
     algorithm: str = "GRPO"
@@ -107,5 +107,5 @@ def _check(option: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def _quoted(text: str) -> str:
-    """The text as YAML: bare where that means the same."""
+    """The text as a YAML scalar, quoted only where it must be."""
     return text if PLAIN.fullmatch(text) and resolve_plain(text) == text else json.dumps(text)

@@ -1,4 +1,4 @@
-"""The command `rlhf`: names, options and help; each body is one call.
+"""The command `rlhf`: names, options and help texts. Each body is one call.
 
 Commands of other packages join through the entry-point group `rlhf.commands`: each entry names a
 function that takes the typer app and adds commands to it. They are loaded only when a command is
@@ -170,7 +170,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def join_other_commands() -> None:
-    """Lets other packages add their commands; one that cannot be loaded is named, not fatal."""
+    """Adds the commands of other packages. One that cannot be loaded is reported, not fatal."""
     for entry in entry_points(group=GROUP):
         try:
             entry.load()(app)

@@ -12,7 +12,7 @@ from openrlhf_core.spec.planning.memory import ModelShape
 
 
 def find_shape(source: str, base: Path, model_config: Path | None) -> tuple[ModelShape | None, str]:
-    """The shape of a model, and where it is from, or why it is not known."""
+    """The shape of a model with its source; or None and the reason."""
     if model_config is not None:
         return _read(model_config), str(model_config)
     parsed = parse_source(source)

@@ -17,7 +17,7 @@ PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
 def apply_overrides(data: Any, overrides: Sequence[str]) -> Any:
-    """The object with every `path=value` put in; ConfigurationError names the one that cannot be.
+    """The object with every `path=value` set. ConfigurationError names one that cannot be set.
 
     A value is typed as in YAML: `5` is a number, `"5"` a text, `null` takes the field away. A path
     begins at the object (`spec.training.maxSteps`), at spec or at training (`maxSteps`).

@@ -1,4 +1,4 @@
-"""`rlhf plan`: the resolved run, who runs where, and the memory it needs, before it takes any."""
+"""`rlhf plan`: the resolved settings, the placement and the memory of a run, before it starts."""
 
 import json
 from dataclasses import dataclass
@@ -18,22 +18,22 @@ from openrlhf_core.spec.reading.validate import ManifestFile
 
 @dataclass(frozen=True)
 class Report:
-    """All that `rlhf plan` says. Made by `make_report`, printed as a table or JSON."""
+    """The output of `rlhf plan`. Made by `make_report`, printed as a table or JSON."""
 
     name: str
     resolved: ResolvedTraining
     fit: Fit | None
-    """None: the model's shape is not known here."""
+    """None: the shape of the model is not known."""
     shape_note: str
-    """Where the model's shape is from, or why it is not known."""
+    """Source of the model's shape, or why it is not known."""
     changes: tuple[Change, ...] | None
-    """What would make it fit; None when it fits, or when nothing of ours would."""
+    """Changes that would make it fit. None if it fits already, or if no changes were found."""
 
 
 def plan(
     file: Path, device_memory: str | None, model_config: Path | None, output_format: str
 ) -> int:
-    """Prints the plan of a file's job and returns 0; whether it fits is part of what is said."""
+    """Prints the plan of the job in a file. Returns 0 even if the job does not fit."""
     manifests = load_manifests(file)
     job = only_job(manifests, file)
     memory = _bytes(device_memory) if device_memory else runtime_memory(manifests, job)
@@ -58,7 +58,7 @@ def make_report(
 
 
 def runtime_memory(manifests: ManifestFile, job: RLHFJob) -> int | None:
-    """Memory of a device as the runtime beside the job says; None when none is there."""
+    """Memory of a device by the runtime in the same file; None without one."""
     wanted = job.spec.runtime_ref
     for found in manifests.objects:
         if isinstance(found, RLHFJob) or (wanted and found.metadata.name != wanted.name):

@@ -73,7 +73,7 @@ def _rl_lines(algorithm: str, rl: RLSettings) -> Iterator[str]:
 
 
 def _roles(resolved: ResolvedTraining) -> Iterator[str]:
-    """Why each role is started, and why those are not that the manifest lists in vain."""
+    """Why each role is started, and why roles that the manifest lists are not."""
     for needed in resolved.roles:
         yield f"{needed.role} ({needed.kind.lower()}): {needed.reason}"
     for ignored in resolved.plan.ignored:
@@ -99,7 +99,7 @@ def _groups_table(resolved: ResolvedTraining) -> Table:
 
 
 def _processes(plan: Plan, group: PlannedGroup) -> Iterator[str]:
-    """How many processes of each role live in a group: `2 Policy ranks`."""
+    """Number of processes of each role in a group: `2 Policy ranks`."""
     for role, ranks in plan.ranks.items():
         if count := sum(rank.group == group.name for rank in ranks):
             yield f"{count} {role} rank{'s' if count > 1 else ''}"
@@ -136,7 +136,7 @@ def _verdict(report: "Report") -> Iterator[str]:
     if fit is None:
         return
     if fit.device_bytes is None:
-        yield "memory of a device is not known here: compare with --device-memory 80Gi"
+        yield "The memory of a device is not known: pass --device-memory, as 80Gi."
         return
     if not fit.problems:
         yield "It fits."

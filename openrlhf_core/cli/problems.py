@@ -1,4 +1,4 @@
-"""How problems of manifests are printed, and how a command gets its one job."""
+"""Prints problems of manifests, and loads the one job of a file for a command."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ from openrlhf_core.spec.reading.validate import ManifestFile, judge_yaml, read_m
 
 
 def as_text(problems: Sequence[Problem]) -> str:
-    """One line a problem, never wrapped, so that editors and grep can read them."""
+    """One line for each problem, never wrapped, so that editors and grep can read them."""
     return "".join(f"{problem}\n" for problem in problems)
 
 
@@ -43,7 +43,7 @@ def only_job(manifests: ManifestFile, file: Path) -> RLHFJob:
 
 
 def write(stream: TextIO, text: str) -> None:
-    """Writes text whatever the stream's encoding."""
+    """Writes text; characters that the stream's encoding lacks are escaped."""
     encoding = stream.encoding or "utf-8"
     stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
     stream.flush()

@@ -1,4 +1,4 @@
-"""`rlhf validate`: every problem of manifests at once. Offline; opens nothing they name."""
+"""`rlhf validate`: lists every problem of manifests. Offline; opens no model, data or code."""
 
 from collections.abc import Sequence
 from pathlib import Path

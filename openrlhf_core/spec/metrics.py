@@ -1,4 +1,4 @@
-"""The catalogue of metrics: every name that a run may report, with unit and meaning, each once.
+"""The catalogue of metrics: every name that a run may report, with unit and meaning.
 
 The recorder refuses a name that is not here; the /metrics server, the status, the dashboards and
 the reference table are made from it.
@@ -22,8 +22,9 @@ class Metric:
     help: str
     unit: Unit = ""
     """Of the value; empty for a number without one. Ratios lie in 0..1."""
-    in_status: bool = False
-    """Whether the operator copies it into the object's status (at most 32)."""
+    is_leading: bool = False
+    """Whether people look at it first: `rlhf status` shows it, and the status of an RLHFJob, which
+    holds a limited number of metrics, has room for it before others."""
     better: Better | None = None
     """Which way is progress; None when neither is, or it depends."""
     merge: Merge = "mean"
@@ -31,7 +32,7 @@ class Metric:
 
     @property
     def prometheus_name(self) -> str:
-        """rlhf_area_name_unit; the unit is not said twice."""
+        """rlhf_area_name_unit; a unit that the name ends with is not repeated."""
         stem = "rlhf_" + re.sub(r"[^a-z0-9]", "_", self.name)
         words = stem.split("_")
         return stem if not self.unit or self.unit in words else f"{stem}_{self.unit}"
@@ -45,36 +46,33 @@ class MetricFamily:
     label: str
     """Prometheus label that holds the name."""
     metric: Metric
-    """What a member means; its name is that of the whole family in Prometheus."""
+    """Description of each member; its name is that of the whole family in Prometheus."""
 
 
 CATALOGUE: tuple[Metric, ...] = (
     Metric("reward/mean", "Mean score of the scored completions.", "", True, "higher"),
-    Metric("reward/std", "Standard deviation of the scores.", "", True),
-    Metric("reward/failed_ratio", "Completions whose reward call failed.", "ratio", True, "lower"),
-    Metric("reward/uniform_group_ratio", "Groups whose scores are all equal.", "ratio", True),
+    Metric("reward/std", "Standard deviation of the scores.", ""),
+    Metric("reward/failed_ratio", "Completions whose reward call failed.", "ratio", False, "lower"),
+    Metric("reward/uniform_group_ratio", "Groups whose scores are all equal.", "ratio"),
     Metric("kl/mean", "Mean KL divergence from the reference, a token.", "nats", True),
     Metric("entropy/mean", "Mean entropy of the policy, a token.", "nats", True),
     Metric("advantage/mean", "Mean advantage of the trained tokens."),
     Metric("advantage/std", "Standard deviation of the trained tokens' advantages."),
     Metric("response/length_mean", "Mean length of the completions.", "tokens", True),
     Metric("response/length_max", "Longest completion.", "tokens"),
-    Metric("response/truncated_ratio", "Completions cut at their longest.", "ratio", True),
+    Metric("response/truncated_ratio", "Completions cut at their longest.", "ratio"),
     Metric("policy/loss", "Loss of the policy.", "", True),
-    Metric("policy/clip_ratio", "Tokens whose ratio was clipped.", "ratio", True),
+    Metric("policy/clip_ratio", "Tokens whose ratio was clipped.", "ratio"),
     Metric("policy/approx_kl", "Mean KL divergence from the policy of the rollout.", "nats"),
-    Metric("policy/grad_norm", "Norm of the gradient before clipping.", "", True),
-    Metric("policy/learning_rate", "Learning rate.", "", True, merge="last"),
+    Metric("policy/grad_norm", "Norm of the gradient before clipping.", ""),
+    Metric("policy/learning_rate", "Learning rate.", "", merge="last"),
     Metric(
         "policy/skipped_updates",
         "Optimizer steps that changed no weight, because loss or gradients were not finite.",
         "updates",
-        True,
         merge="sum",
     ),
-    Metric(
-        "ratio/max", "Largest ratio of new to old probability of a token.", "", True, merge="max"
-    ),
+    Metric("ratio/max", "Largest ratio of new to old probability of a token.", "", merge="max"),
     # Later optimizer steps see weights that the engine never held.
     Metric(
         "rollout/logprob_gap",
@@ -87,7 +85,6 @@ CATALOGUE: tuple[Metric, ...] = (
         "rollout/logprob_gap_max",
         "Largest |engine - learner| of a token's log-prob.",
         "nats",
-        True,
         merge="first",
     ),
     Metric("rollout/num_samples", "Completions made.", "samples"),
@@ -99,7 +96,7 @@ CATALOGUE: tuple[Metric, ...] = (
         True,
         "higher",
     ),
-    Metric("rollout/policy_lag", "Versions the trained completions are behind.", "versions", True),
+    Metric("rollout/policy_lag", "Versions the trained completions are behind.", "versions"),
     Metric("sft/loss", "Mean negative log-prob of a trained token.", "nats", True, "lower"),
     Metric("data/num_samples", "Samples trained on.", "samples"),
     Metric("data/num_tokens", "Tokens of the samples trained on.", "tokens"),
@@ -107,17 +104,17 @@ CATALOGUE: tuple[Metric, ...] = (
         "data/tokens_per_second",
         "Tokens trained on a second of the optimizer step, over all ranks.",
         "tokens",
-        True,
+        False,
         "higher",
     ),
-    Metric("data/epoch", "Passes over the training data so far.", "passes", True),
+    Metric("data/epoch", "Passes over the training data so far.", "passes"),
     Metric("time/step_seconds", "Wall time of the step.", "seconds", True, "lower"),
-    Metric("time/rollout", "Wall time of generation.", "seconds", True),
-    Metric("time/reward", "Wall time of scoring.", "seconds", True),
-    Metric("time/logprob", "Wall time of the forward passes before training.", "seconds", True),
-    Metric("time/train", "Wall time of the optimizer steps.", "seconds", True),
-    Metric("time/weight_sync", "Wall time of bringing weights to the engines.", "seconds", True),
-    Metric("time/checkpoint", "Wall time of the last commit of a checkpoint.", "seconds", True),
+    Metric("time/rollout", "Wall time of generation.", "seconds"),
+    Metric("time/reward", "Wall time of scoring.", "seconds"),
+    Metric("time/logprob", "Wall time of the forward passes before training.", "seconds"),
+    Metric("time/train", "Wall time of the optimizer steps.", "seconds"),
+    Metric("time/weight_sync", "Wall time of bringing weights to the engines.", "seconds"),
+    Metric("time/checkpoint", "Wall time of the last commit of a checkpoint.", "seconds"),
 )
 
 FAMILIES: tuple[MetricFamily, ...] = (
@@ -129,6 +126,7 @@ FAMILIES: tuple[MetricFamily, ...] = (
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in CATALOGUE}
+LEADING: tuple[str, ...] = tuple(metric.name for metric in CATALOGUE if metric.is_leading)
 _FAMILY_OF: dict[str, MetricFamily] = {family.area: family for family in FAMILIES}
 _MEMBER = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 

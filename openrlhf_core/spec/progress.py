@@ -24,7 +24,7 @@ class CheckpointRecord(SpecModel):
 
 
 class Progress(SpecModel):
-    """Where a run stands. Times are Unix seconds."""
+    """The state of a run. Times are Unix seconds."""
 
     attempt: int = Field(description="Number of this attempt, from 1.")
     phase: Phase = Field(description="What the driver is doing.")
@@ -32,8 +32,12 @@ class Progress(SpecModel):
     total_steps: int = Field(description="Step after which the run is done.")
     resumed_from_step: int | None = Field(None, description="Step of the checkpoint resumed from.")
     samples_per_second: float | None = Field(None, description="Completions a second, last step.")
-    tokens_per_second: float | None = Field(None, description="Tokens made a second, last step.")
-    estimated_remaining_seconds: float | None = Field(None, description="At the recent pace.")
+    tokens_per_second: float | None = Field(
+        None, description="Tokens generated a second, last step."
+    )
+    estimated_remaining_seconds: float | None = Field(
+        None, description="Remaining time at the recent pace."
+    )
     last_update_time: float = Field(description="When a step or phase last changed.")
     metrics: dict[str, float] = Field(description="Latest value of each metric.")
     checkpoint: CheckpointRecord | None = Field(None, description="Newest committed checkpoint.")

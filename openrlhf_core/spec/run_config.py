@@ -1,4 +1,4 @@
-"""`RunConfig`: what the driver is started with; `rlhf run` or the operator writes it once a job."""
+"""`RunConfig`: the input of the driver. `rlhf run` or the operator writes it once for each job."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""What every spec model shares: camelCase in YAML, frozen, unknown fields forbidden."""
+"""The base of all spec models: camelCase in YAML, frozen, unknown fields forbidden."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class SpecModel(BaseModel):
 
     @classmethod
     def from_manifest(cls, data: Mapping[str, Any]) -> Self:
-        """The model that plain data with camelCase names says; a null is an absent field.
+        """The model in plain data with camelCase names. A null is an absent field.
 
         Raises pydantic.ValidationError. People's files go through
         `openrlhf_core.spec.reading.validate`, which says the same in sentences.

@@ -21,7 +21,7 @@ class DatasetSpec(SpecModel):
     """One dataset: a JSONL, JSON, CSV or Parquet file, a directory of them, or a hub dataset."""
 
     name: ListName = Field("default", description="Name of the dataset, unique in its list.")
-    source: DataSource = Field(description="Where the dataset lies, as a source URI.")
+    source: DataSource = Field(description="Location of the dataset, as a source URI.")
     subset: ShortText | None = Field(None, description="Configuration of a hub dataset.")
     split: ShortText = Field("train", description="Split of a dataset that has splits.")
     weight: PositiveFloat = Field(
@@ -39,12 +39,13 @@ class DataKeysSpec(SpecModel):
         "prompt", description="Column with the prompt: a string or a list of chat messages."
     )
     label: ShortText | None = Field(
-        None, description="Column handed to reward functions as `labels`. Without it they get ''."
+        None,
+        description="Column that reward functions receive as `labels`. Without it they get ''.",
     )
 
 
 class DataSpec(SpecModel):
-    """What is trained on."""
+    """The training data."""
 
     train: Annotated[tuple[DatasetSpec, ...], Field(min_length=1, max_length=32)] = Field(
         description="Training datasets, mixed by weight.",
@@ -58,11 +59,11 @@ class DataSpec(SpecModel):
         None, description="Text around each prompt; `{}` stands for the prompt."
     )
     prompt_max_length: PositiveInt = Field(
-        1024, description="Prompts longer than this many tokens are left out, and counted."
+        1024, description="Longer prompts, in tokens, are left out; their number is reported."
     )
     packing: bool = Field(
         False,
-        description="Lay the samples of a micro-batch end to end instead of padding them. Pays "
+        description="Concatenate the samples of a micro-batch instead of padding them. Faster "
         "with FlashAttention 2.",
     )
 
@@ -81,7 +82,7 @@ def _template_has_a_place(data: DataSpec) -> Iterator[Violation]:
         yield Violation(
             at("inputTemplate"),
             "has no {} for the prompt",
-            "write {} where the prompt belongs",
+            "write {} where the prompt goes",
         )
 
 

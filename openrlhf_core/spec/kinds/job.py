@@ -1,4 +1,4 @@
-"""`RLHFJob`: one training run, as a person writes it."""
+"""`RLHFJob`: one training run, as a user writes it."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -22,8 +22,6 @@ from openrlhf_core.spec.kinds.scheduling import SchedulingSpec
 from openrlhf_core.spec.kinds.storage import StorageSpec
 from openrlhf_core.spec.kinds.training import TrainingSpec
 
-MAX_JOB_NAME_LENGTH = 40
-
 
 class RuntimeReference(SpecModel):
     """The runtime whose settings the job takes."""
@@ -45,7 +43,7 @@ class ClusterGroupSpec(SpecModel):
 
 
 class ClusterSpec(SpecModel):
-    """Overrides of the runtime, where its allowedOverrides lets them."""
+    """Overrides of the runtime, where its `allowedOverrides` permits them."""
 
     groups: Annotated[tuple[ClusterGroupSpec, ...], Field(max_length=17)] = Field(
         (),
@@ -68,7 +66,7 @@ class ClusterSpec(SpecModel):
 
 
 class RLHFJobSpec(SpecModel):
-    """What is wanted."""
+    """What the user wants."""
 
     runtime_ref: RuntimeReference | None = Field(
         None, description="Runtime of the job. Default: the operator's; a local run needs none."
@@ -89,12 +87,12 @@ class RLHFJob(SpecModel):
     api_version: Literal["openrlhf.io/v1alpha1"] = Field(description="Version of the kind.")
     kind: Literal["RLHFJob"] = Field(description="The kind.")
     metadata: JobMetadata = Field(description="Name, labels, annotations.")
-    spec: RLHFJobSpec = Field(description="What is wanted.")
+    spec: RLHFJobSpec = Field(description="What the user wants.")
     status: dict[ShortText, Any] | None = Field(
         None,
         exclude=True,
-        description="What was observed, by the operator. Kept unread here, so that a status of "
-        "another version never makes a job unreadable: RLHFJobStatus.from_manifest reads it.",
+        description="What the operator observed. Plain data here, so that a status of another "
+        "version never makes a job unreadable: RLHFJobStatus.from_manifest reads it.",
     )
 
 

@@ -1,7 +1,7 @@
 """Pieces of Kubernetes that our kinds hold: metadata, references, pod fragments.
 
-Fragments of a pod (resources, tolerations, volumes and their kin) are kept as they are written:
-their schema belongs to Kubernetes, and a dry-run pod judges them.
+Fragments of a pod (resources, tolerations, volumes and the like) are kept as they are written.
+Their schema belongs to Kubernetes: the operator checks them by creating a pod as a dry run.
 """
 
 import re
@@ -57,7 +57,7 @@ FragmentList = Annotated[
 
 
 class JobMetadata(SpecModel):
-    """Metadata of a job: what people write, and what the API server adds."""
+    """Metadata of a job: what users write, and what the API server adds."""
 
     name: Annotated[str, Field(min_length=1, max_length=40, pattern=JOB_NAME_PATTERN)] = Field(
         "",
@@ -76,9 +76,13 @@ class JobMetadata(SpecModel):
     creation_timestamp: ShortText | None = Field(None, description="Set by the API server.")
     deletion_timestamp: ShortText | None = Field(None, description="Set by the API server.")
     deletion_grace_period_seconds: int | None = Field(None, description="Set by the server.")
-    finalizers: tuple[ShortText, ...] = Field((), description="Who acts before deletion.")
+    finalizers: tuple[ShortText, ...] = Field(
+        (), description="Controllers that act before deletion."
+    )
     owner_references: tuple[dict[str, JsonValue], ...] = Field((), description="Owners.")
-    managed_fields: tuple[dict[str, JsonValue], ...] = Field((), description="Who set what.")
+    managed_fields: tuple[dict[str, JsonValue], ...] = Field(
+        (), description="Which manager set which field."
+    )
     self_link: ShortText | None = Field(None, description="Set by old API servers.")
 
     @property
@@ -106,12 +110,12 @@ PullSecrets = Annotated[
 
 
 class PodOverrides(SpecModel):
-    """What is added to pods. Maps and lists are joined with the runtime's; the job's entry wins."""
+    """What is added to pods. Maps and lists are merged with the runtime's; the job's entry wins."""
 
     labels: Labels = Field({}, description="Labels of the pods.")
     annotations: PodAnnotations = Field({}, description="Annotations of the pods.")
-    node_selector: Labels = Field({}, description="Labels that a node must bear.")
-    tolerations: FragmentList = Field((), description="Taints that the pods bear with.")
+    node_selector: Labels = Field({}, description="Labels that a node must have.")
+    tolerations: FragmentList = Field((), description="Taints that the pods tolerate.")
     affinity: Fragment | None = Field(None, description="Affinity of the pods.")
     env: FragmentList = Field((), description="Environment variables of the Ray container.")
     volumes: FragmentList = Field((), description="Volumes of the pods.")
@@ -119,12 +123,12 @@ class PodOverrides(SpecModel):
 
 
 class TopologySpec(SpecModel):
-    """How near to each other a worker group's pods are placed."""
+    """How close to each other the pods of a worker group are placed."""
 
     mode: Literal["Required", "Preferred"] = Field(
-        "Preferred", description="Required: not started elsewhere. Preferred: if it can be had."
+        "Preferred", description="Required: the pods start only so. Preferred: where possible."
     )
-    level: LabelKey = Field(description="Node label that names the level, as a rack's.")
+    level: LabelKey = Field(description="Node label of the level, such as a rack.")
 
 
 def _has_a_name(metadata: JobMetadata) -> Iterator[Violation]:

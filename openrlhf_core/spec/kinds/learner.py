@@ -20,17 +20,17 @@ class LearnerSpec(SpecModel):
 
     train_batch_size: PositiveInt | None = Field(
         None,
-        description="Completions an optimizer step, over all ranks. It must divide "
+        description="Completions of an optimizer step, over all ranks. It must divide "
         "rolloutBatchSize x groupSize. Default: all of them, one optimizer step a rollout.",
     )
     micro_batch_size: PositiveInt | None = Field(
         None,
-        description="Completions a forward pass of a rank. Exclusive with maxTokensPerMicroBatch.",
+        description="Completions in a forward pass of a rank. Excludes maxTokensPerMicroBatch.",
     )
     max_tokens_per_micro_batch: PositiveInt | None = Field(
         None,
-        description="Tokens, padding counted, a forward pass of a rank; a longer sample goes "
-        "alone. Default: 16384, unless microBatchSize is set.",
+        description="Tokens, including padding, in a forward pass of a rank; a longer sample has a "
+        "pass of its own. Default: 16384, unless microBatchSize is set.",
     )
     zero_stage: Annotated[int, Field(ge=0, le=3)] = Field(
         2, description="ZeRO stage (arXiv:1910.02054): what is split over the ranks."
@@ -51,7 +51,7 @@ class OptimizerSpec(SpecModel):
     )
     schedule: Literal["Constant", "Cosine", "Linear"] = Field(
         "Constant",
-        description="Course of the learning rate after warm-up; Cosine and Linear end "
+        description="Schedule of the learning rate after warm-up; Cosine and Linear end "
         "at minimumRatio of it.",
     )
     warmup_ratio: Fraction = Field(

@@ -10,7 +10,7 @@ CleanupPolicy = Literal["DeleteCluster", "DeleteWorkers"]
 
 
 class CleanupSpec(SpecModel):
-    """What a finished job leaves. No choice keeps a device."""
+    """What stays after a job has finished. No choice keeps a device."""
 
     on_success: CleanupPolicy = Field(
         "DeleteCluster",
@@ -21,7 +21,7 @@ class CleanupSpec(SpecModel):
 
 
 class LifecycleSpec(SpecModel):
-    """How often a run is tried, how long it may take, and what stays."""
+    """How often a run is tried, how long it may take, and what stays afterwards."""
 
     backoff_limit: NonNegativeInt = Field(
         3, description="Retries before the job fails; preemptions and suspensions do not count."
@@ -30,10 +30,12 @@ class LifecycleSpec(SpecModel):
         10, description="Wait before the first retry; doubled each time, at most 600."
     )
     startup_timeout_seconds: PositiveInt = Field(
-        1800, description="From pods asked for until the driver answers, queueing aside."
+        1800,
+        description="Longest time until the driver answers, counted from the creation of the pods; "
+        "time in a queue does not count.",
     )
     progress_deadline_seconds: PositiveInt = Field(
-        3600, description="Longest time without a step before the attempt is given up as stalled."
+        3600, description="Longest time without a step; the attempt then counts as stalled."
     )
     active_deadline_seconds: PositiveInt | None = Field(
         None, description="Longest time the job may hold pods, over all attempts."
@@ -42,6 +44,6 @@ class LifecycleSpec(SpecModel):
         60, description="Time to commit a checkpoint after a request to stop."
     )
     ttl_seconds_after_finished: NonNegativeInt | None = Field(
-        None, description="The job is deleted so long after it finished. Default: never."
+        None, description="Time after which a finished job is deleted. Default: never."
     )
-    cleanup: CleanupSpec = Field(CleanupSpec(), description="What a finished job leaves.")
+    cleanup: CleanupSpec = Field(CleanupSpec(), description="What stays after a job has finished.")

@@ -14,14 +14,14 @@ class ChatTemplateSpec(SpecModel):
     """A Jinja chat template in place of the tokenizer's own: exactly one of `text` and `source`."""
 
     text: LongText | None = Field(None, description="The template itself.")
-    source: TemplateSource | None = Field(None, description="Where a file with the template lies.")
+    source: TemplateSource | None = Field(None, description="Location of a file with the template.")
 
 
 class ModelRoleSpec(SpecModel):
     """A model that fills a role."""
 
     source: ModelSource = Field(
-        description="Where the model lies: a directory in Hugging Face layout, as a source URI."
+        description="Location of the model, a directory in Hugging Face layout, as a source URI."
     )
     attention: Literal["Auto", "SDPA", "Eager", "FlashAttention2"] = Field(
         "Auto",
@@ -45,12 +45,12 @@ class ReferenceSpec(SpecModel):
     """The frozen model that the KL divergence is measured against."""
 
     source: ModelSource | None = Field(
-        None, description="Where the model lies. Default: the policy's source."
+        None, description="Location of the model. Default: the policy's source."
     )
 
 
 class ModelsSpec(SpecModel):
-    """One entry a role."""
+    """One entry for each role."""
 
     policy: PolicySpec = Field(description="The model that is trained.")
     reference: ReferenceSpec | None = Field(

@@ -20,7 +20,7 @@ class WorkerGroupSpec(SpecModel):
     """Equal nodes with equal numbers of devices, shared by the roles named."""
 
     name: GroupName = Field(
-        description="Name of the group; the RayCluster worker group bears it. Not `head`."
+        description="Name of the group and of the RayCluster worker group. Not `head`."
     )
     roles: Annotated[tuple[Role, ...], Field(min_length=1, max_length=6)] = Field(
         description="Roles whose processes live here and take turns on the devices.",
@@ -43,7 +43,7 @@ class PlacementSpec(SpecModel):
     )
     sleep: Literal["Auto", "Never"] = Field(
         "Auto",
-        description="Auto: roles that share a group give back device memory while another works.",
+        description="Auto: roles that share a group release device memory while another works.",
     )
 
 

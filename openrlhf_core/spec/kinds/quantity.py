@@ -23,7 +23,7 @@ def _one_error(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
     try:
         return check(value)
     except ValidationError as error:
-        raise ValueError(f"{value!r} is no quantity; {_fix(value)}") from error
+        raise ValueError(f"{value!r} is not a quantity; {_fix(value)}") from error
 
 
 Quantity = Annotated[
@@ -50,7 +50,7 @@ def parse_quantity(text: str | float) -> Decimal:
     """
     written = str(text)
     if not _is_quantity(text):
-        raise ValueError(f"{written!r} is no quantity; {_fix(text)}")
+        raise ValueError(f"{written!r} is not a quantity; {_fix(text)}")
     unit = written.lstrip("+0123456789.")
     number = Decimal(written.removesuffix(unit))
     is_exponent = unit[:1] in ("e", "E") and len(unit) > 1 and unit != "Ei"
@@ -58,7 +58,7 @@ def parse_quantity(text: str | float) -> Decimal:
 
 
 def wrong_quantities(fragment: Any, path: FieldPath = ()) -> Iterator[Violation]:
-    """What is no quantity in a piece of a pod: requests, limits, sizes of volumes, divisors."""
+    """What is not a quantity in a piece of a pod: requests, limits, sizes of volumes, divisors."""
     if isinstance(fragment, Mapping):
         for key, value in fragment.items():
             here = (*path, key)
@@ -94,7 +94,7 @@ def _wrong_amounts(amounts: Any, path: FieldPath) -> Iterator[Violation]:
 
 def _wrong_amount(amount: Any, path: FieldPath) -> Iterator[Violation]:
     if amount is not None and not _is_quantity(amount):
-        yield Violation(path, f"{amount!r} is no quantity", _fix(amount))
+        yield Violation(path, f"{amount!r} is not a quantity", _fix(amount))
 
 
 def _is_quantity(value: Any) -> bool:

@@ -20,7 +20,7 @@ Part = Literal["rl", "reward", "rollout", "weightSync", "model.reference"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a recipe reads and starts. A part that is named nowhere here is an error to set."""
+    """What a recipe reads and starts. Setting a part that is not listed here is an error."""
 
     requires: tuple[Part, ...]
     """Parts that a manifest must set."""

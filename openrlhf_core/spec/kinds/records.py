@@ -1,4 +1,4 @@
-"""`training.checkpoint` and `training.logging`: what a run leaves behind."""
+"""`training.checkpoint` and `training.logging`: which files and metrics a run writes."""
 
 from typing import Annotated, Literal
 
@@ -14,12 +14,12 @@ class CheckpointSpec(SpecModel):
         50, description="Steps between checkpoints; 0 commits only at the end and when stopped."
     )
     keep: Annotated[int, Field(ge=1, le=1000)] = Field(
-        2, description="Newest checkpoints kept; older ones go after the next commit."
+        2, description="Newest checkpoints kept; older ones are deleted after the next commit."
     )
     resume: Literal["Auto", "Never"] = Field(
         "Auto",
         description="Auto continues from the newest checkpoint that verifies; Never starts "
-        "anew and refuses an output directory that holds a run.",
+        "from step 0 and refuses an output directory that holds a run.",
     )
 
 

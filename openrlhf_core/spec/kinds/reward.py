@@ -13,7 +13,7 @@ class RewardFunctionSpec(SpecModel):
 
     name: ListName = Field("default", description="Name of the function, unique in its list.")
     source: FunctionSource = Field(
-        description="Where the code lies: a .py file, python://package.module, "
+        description="Location of the code: a .py file, python://package.module, "
         "configmap://name/key or builtin://NAME."
     )
     entry: Annotated[str, Field(max_length=253, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = Field(
@@ -23,10 +23,10 @@ class RewardFunctionSpec(SpecModel):
         1.0, description="Factor of this function's score in the sum over all functions."
     )
     timeout_seconds: PositiveFloat = Field(
-        60.0, description="A call that takes longer is failed and its worker replaced."
+        60.0, description="A call that takes longer fails, and its worker is replaced."
     )
     batch_size: PositiveInt | None = Field(
-        None, description="Completions a call scores. Default: the completions of one prompt."
+        None, description="Completions in one call. Default: the completions of one prompt."
     )
 
 

@@ -67,7 +67,7 @@ class PolicyLossSpec(SpecModel):
 
 
 class KLSpec(SpecModel):
-    """The penalty that keeps the policy near the reference."""
+    """The penalty that keeps the policy close to the reference."""
 
     coefficient: NonNegativeFloat | None = Field(
         None,
@@ -94,5 +94,7 @@ class RLSpec(SpecModel):
     )
     advantage: AdvantageSpec = Field(AdvantageSpec(), description="How scores become advantages.")
     policy_loss: PolicyLossSpec = Field(PolicyLossSpec(), description="The clipped surrogate.")
-    kl: KLSpec = Field(KLSpec(), description="The penalty for leaving the reference.")
+    kl: KLSpec = Field(
+        KLSpec(), description="The penalty that keeps the policy close to the reference."
+    )
     entropy_coefficient: NonNegativeFloat = Field(0.0, description="Factor of the entropy bonus.")

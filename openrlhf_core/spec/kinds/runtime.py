@@ -1,4 +1,4 @@
-"""`RLHFRuntime` and `ClusterRLHFRuntime`: what a platform admin fixes for all jobs."""
+"""`RLHFRuntime` and `ClusterRLHFRuntime`: what a platform administrator sets for all jobs."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -58,7 +58,8 @@ class WorkerSpec(SpecModel):
         None, description="Resources (requests, limits) of each pod on top of its devices'."
     )
     shared_memory: Quantity | None = Field(
-        None, description="Bound of the memory-backed /dev/shm. Default: half the memory limit."
+        None,
+        description="Size limit of the memory-backed /dev/shm. Default: half the memory limit.",
     )
     pod_overrides: PodOverrides = Field(PodOverrides(), description="What is added to the pods.")
 
@@ -79,7 +80,7 @@ class RLHFRuntimeSpec(SpecModel):
     device: DeviceSpec = Field(description="What a placement device is.")
     head: HeadSpec = Field(HeadSpec(), description="The pod of the Ray head and the driver.")
     worker: WorkerSpec = Field(WorkerSpec(), description="The pods that hold devices.")
-    storage: StorageSpec = Field(StorageSpec(), description="Volumes of jobs that name none.")
+    storage: StorageSpec = Field(StorageSpec(), description="Volumes of jobs that set none.")
     scheduling: SchedulingSpec = Field(SchedulingSpec(), description="Queue and priority.")
     env: FragmentList = Field((), description="Environment variables of every Ray container.")
     env_from: FragmentList = Field(
@@ -100,7 +101,7 @@ class RLHFRuntime(SpecModel):
     api_version: Literal["openrlhf.io/v1alpha1"] = Field(description="Version of the kind.")
     kind: Literal["RLHFRuntime"] = Field(description="The kind.")
     metadata: RuntimeMetadata = Field(description="Name, labels, annotations.")
-    spec: RLHFRuntimeSpec = Field(description="What is fixed.")
+    spec: RLHFRuntimeSpec = Field(description="What the administrator set.")
 
 
 class ClusterRLHFRuntime(SpecModel):
@@ -109,7 +110,7 @@ class ClusterRLHFRuntime(SpecModel):
     api_version: Literal["openrlhf.io/v1alpha1"] = Field(description="Version of the kind.")
     kind: Literal["ClusterRLHFRuntime"] = Field(description="The kind.")
     metadata: RuntimeMetadata = Field(description="Name, labels, annotations.")
-    spec: RLHFRuntimeSpec = Field(description="What is fixed.")
+    spec: RLHFRuntimeSpec = Field(description="What the administrator set.")
 
 
 def _device_resource(device: DeviceSpec) -> Iterator[Violation]:

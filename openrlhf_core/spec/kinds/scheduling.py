@@ -11,7 +11,7 @@ Scheduler = Literal["Default", "Volcano", "YuniKorn", "KAI", "SchedulerPlugins"]
 
 
 class SchedulingSpec(SpecModel):
-    """How the pods are queued and placed. What is absent is the runtime's."""
+    """How the pods are queued and placed. An absent field is the runtime's."""
 
     queue_name: LabelValue | None = Field(
         None, description="Queue of Kueue (scheduler Default), Volcano, YuniKorn or KAI."
@@ -23,8 +23,8 @@ class SchedulingSpec(SpecModel):
     gang: bool | None = Field(
         None,
         description="Start all pods or none. Default: the runtime's, else true where the "
-        "scheduler can.",
+        "scheduler supports it.",
     )
     topology: TopologySpec | None = Field(
-        None, description="How near to each other the pods of a worker group are placed (Kueue)."
+        None, description="How close to each other the pods of a worker group are placed (Kueue)."
     )

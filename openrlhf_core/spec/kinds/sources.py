@@ -1,10 +1,10 @@
-"""Source URIs of models, datasets, functions and templates: one grammar, and who may use which.
+"""Source URIs of models, datasets, functions and templates: their grammar, and what each is for.
 
 hf://org/name@revision      Hugging Face hub             model, data
 pvc://claim/path            a volume of the namespace    model, data, function, template
 configmap://name/key        a ConfigMap's key            data, function, template
 python://package.module     an installed module          function
-file:///absolute/path       where it runs                model, data, function, template
+file:///absolute/path       file of the machine          model, data, function, template
 builtin://NAME              ships with us                model, data, function
 a bare path                 local runs only              model, data, function, template
 s3://, gs://, oci://        known, not supported yet
@@ -77,11 +77,11 @@ class Source:
 
 
 def parse_source(text: str, use: Use | None = None) -> Source:
-    """The parts of a source URI. ValueError with the mend when it is none, or not for this use."""
+    """The parts of a source URI. ValueError says how to fix one that is wrong for this use."""
     head, separator, _ = text.partition("://")
     scheme = _known_scheme(text, head) if separator else "path"
     if use is not None and scheme not in ALLOWED[use]:
-        raise ValueError(f"{FORMS[scheme]!r} is no source of a {use}; {_choices(use)}")
+        raise ValueError(f"{FORMS[scheme]!r} is not a source of a {use}; {_choices(use)}")
     if scheme == "path":
         return Source("path", path=_checked_path(text))
     match = re.fullmatch(PATTERNS[scheme], text)
@@ -143,7 +143,7 @@ def _known_scheme(text: str, head: str) -> Scheme:
 
 def _checked_path(text: str) -> str:
     if not text.strip(" ") or re.search(r"[\x00-\x1f]", text):
-        raise ValueError(f"{text!r} is no path; write a source URI or a path")
+        raise ValueError(f"{text!r} is not a path; write a source URI or a path")
     return text
 
 

@@ -33,7 +33,7 @@ Time = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-ti
 Message = Annotated[str, Field(max_length=4096)]
 Reason = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z]([A-Za-z0-9_]*[A-Za-z0-9_])?$")]
 Number = Annotated[str, Field(max_length=32)]
-"""A measured number, written out: the API conventions want no floats."""
+"""A measured number as a string: the API conventions advise against floats."""
 Path = Annotated[str, Field(max_length=1024)]
 Texts = Annotated[dict[ShortText, ShortText], Field(max_length=32)]
 
@@ -43,7 +43,7 @@ class StatusModel(SpecModel):
 
     @classmethod
     def from_manifest(cls, data: Mapping[str, Any]) -> Self:
-        """The status that plain data says. Raises pydantic.ValidationError on wrong values."""
+        """The status in plain data. Raises pydantic.ValidationError on wrong values."""
         text = json.dumps(without_nulls(data))
         return cls.model_validate_json(text, by_alias=True, by_name=False, extra="ignore")
 
@@ -53,20 +53,20 @@ class StatusModel(SpecModel):
 
 
 class Condition(StatusModel):
-    """One claim about the job, as Kubernetes words it."""
+    """A condition of the job, in the form of the Kubernetes API conventions."""
 
-    type: ConditionType = Field(description="What is claimed.")
+    type: ConditionType = Field(description="Type of the condition.")
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
     observed_generation: int | None = Field(
-        None, ge=0, le=1 << 62, description="Generation of the spec that was judged."
+        None, ge=0, le=1 << 62, description="Generation of the spec that was observed."
     )
     last_transition_time: Time = Field(description="When status last changed.")
     reason: Reason = Field(description="Why, in one CamelCase word.")
-    message: Message = Field("", description="Why, for people.")
+    message: Message = Field("", description="Explanation for people.")
 
 
 class AttemptStatus(StatusModel):
-    """The attempt under way, or the last one."""
+    """The current attempt, or the last one."""
 
     number: NonNegativeInt = Field(description="Number of the attempt, from 1.")
     submission_id: ShortText | None = Field(None, description="Id of the Ray job.")
@@ -81,14 +81,16 @@ class AttemptStatus(StatusModel):
 
 
 class FailureStatus(StatusModel):
-    """How an attempt ended badly."""
+    """How an attempt failed."""
 
     time: Time = Field(description="When.")
     reason: Reason = Field(description="Why, in one CamelCase word.")
     exit_code: Annotated[int, Field(ge=-255, le=255)] | None = Field(
         None, description="Exit code of the driver, if one was seen."
     )
-    message: Annotated[str, Field(max_length=1024)] = Field("", description="Why, for people.")
+    message: Annotated[str, Field(max_length=1024)] = Field(
+        "", description="Explanation for people."
+    )
 
 
 class RayClusterStatus(StatusModel):
@@ -111,7 +113,7 @@ class GroupStatus(StatusModel):
     name: ShortText = Field(description="Name of the group.")
     desired: NonNegativeInt = Field(description="Pods wanted.")
     ready: NonNegativeInt = Field(description="Pods ready.")
-    message: Annotated[str, Field(max_length=1024)] = Field("", description="What is amiss.")
+    message: Annotated[str, Field(max_length=1024)] = Field("", description="What is wrong.")
 
 
 class ProgressStatus(StatusModel):
@@ -122,7 +124,7 @@ class ProgressStatus(StatusModel):
     percentage: Annotated[int, Field(ge=0, le=100)] = Field(description="Share of steps done.")
     samples_per_second: Number | None = Field(None, description="Completions a second.")
     tokens_per_second: Number | None = Field(None, description="Tokens made a second.")
-    estimated_remaining_seconds: NonNegativeInt | None = Field(None, description="Time to go.")
+    estimated_remaining_seconds: NonNegativeInt | None = Field(None, description="Remaining time.")
     last_update_time: Time | None = Field(None, description="When a step or phase last changed.")
 
 
@@ -149,7 +151,7 @@ class CheckpointsStatus(StatusModel):
 
 
 class OutputStatus(StatusModel):
-    """Where results lie."""
+    """Where the results are."""
 
     claim_name: ShortText = Field(description="PersistentVolumeClaim.")
     path: Path = Field(description="Directory in the claim.")
@@ -172,12 +174,10 @@ class RLHFJobStatus(StatusModel):
     observed_generation: int | None = Field(
         None, ge=0, le=1 << 62, description="Generation of the spec that this status is about."
     )
-    phase: JobPhase | None = Field(
-        None, description="One word for people, derived from the conditions."
-    )
+    phase: JobPhase | None = Field(None, description="Summary of the conditions in one word.")
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = Field(
         (),
-        description="Claims about the job.",
+        description="Conditions of the job.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     start_time: Time | None = Field(None, description="When the first attempt began.")
@@ -185,7 +185,7 @@ class RLHFJobStatus(StatusModel):
     active_seconds: NonNegativeInt = Field(
         0, description="Time that ended attempts held pods, for activeDeadlineSeconds."
     )
-    attempt: AttemptStatus | None = Field(None, description="The attempt under way, or the last.")
+    attempt: AttemptStatus | None = Field(None, description="The current attempt, or the last.")
     restarts: NonNegativeInt = Field(0, description="Retries that count against backoffLimit.")
     preemptions: NonNegativeInt = Field(0, description="Times the pods were taken away.")
     failures: Annotated[tuple[FailureStatus, ...], Field(max_length=5)] = Field(
@@ -206,6 +206,6 @@ class RLHFJobStatus(StatusModel):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
     checkpoints: CheckpointsStatus | None = Field(None, description="The committed checkpoints.")
-    output: OutputStatus | None = Field(None, description="Where results lie.")
+    output: OutputStatus | None = Field(None, description="Where the results are.")
     devices: NonNegativeInt | None = Field(None, description="Devices of the plan.")
     resolved: ResolvedStatus | None = Field(None, description="What the job was resolved to.")

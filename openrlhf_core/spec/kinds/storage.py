@@ -1,4 +1,4 @@
-"""`spec.storage`: where results and downloads lie on a cluster."""
+"""`spec.storage`: where a cluster keeps results and downloads."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -22,18 +22,19 @@ class OutputStorageSpec(SpecModel):
     )
     sub_path: Annotated[str, Field(max_length=1024, pattern=SUB_PATH_PATTERN)] | None = Field(
         None,
-        description="Directory in the claim; name it to continue an earlier job. "
+        description="Directory in the claim; set it to continue an earlier job. "
         "Default: <job>-<first 8 characters of its uid>.",
     )
     size: Quantity | None = Field(
-        None, description="Make a claim <job>-output of this size; it outlives the job."
+        None,
+        description="Create a claim <job>-output of this size; it stays when the job is deleted.",
     )
     storage_class_name: DNSName | None = Field(
-        None, description="StorageClass of the claim that is made. Default: the cluster's."
+        None, description="StorageClass of the claim that is created. Default: the cluster's."
     )
     access_mode: AccessMode | None = Field(
         None,
-        description="Access mode of the claim that is made. ReadWriteOnce binds all pods to one "
+        description="Access mode of the claim that is created. ReadWriteOnce puts all pods on one "
         "node. Default: ReadWriteMany.",
     )
 
@@ -45,7 +46,7 @@ class CacheStorageSpec(SpecModel):
         None, description="An existing PersistentVolumeClaim, shared by attempts and jobs."
     )
     size: Quantity | None = Field(
-        None, description="Bound of an emptyDir in each pod, gone with the pod."
+        None, description="Size limit of an emptyDir in each pod, deleted with the pod."
     )
 
 
@@ -53,10 +54,10 @@ class StorageSpec(SpecModel):
     """Volumes on a cluster; a local run takes --output."""
 
     output: OutputStorageSpec | None = Field(
-        None, description="Where results lie. Default: the runtime's."
+        None, description="Volume of the results. Default: the runtime's."
     )
     cache: CacheStorageSpec | None = Field(
-        None, description="Where downloads lie (HF_HOME). Default: the runtime's."
+        None, description="Volume of downloads (HF_HOME). Default: the runtime's."
     )
 
 

@@ -37,7 +37,7 @@ class TrainingSpec(SpecModel):
     reward: RewardSpec | None = Field(
         None, description="What scores a completion; for recipes that generate completions."
     )
-    data: DataSpec = Field(description="What is trained on.")
+    data: DataSpec = Field(description="The training data.")
     rl: RLSpec | None = Field(None, description="The algorithm of recipe RL.")
     rollout: RolloutSpec | None = Field(
         default_factory=_default("rollout", RolloutSpec),

@@ -32,7 +32,7 @@ from openrlhf_core.spec.reading.validate import judge
 
 MAX_CHANGES = 3
 FULL = 0.95
-"""Share of a device's memory that may be planned: CUDA itself and fragments take the rest."""
+"""Share of a device's memory that a plan may use; CUDA and fragmentation take the rest."""
 Phase = Literal["rollout", "logprob", "train", "weight_sync"]
 WORK: dict[RoleKind, Phase] = {"Engine": "rollout", "Frozen": "logprob", "Trained": "train"}
 """The phase in which roles of a kind work."""
@@ -55,11 +55,11 @@ class GroupMemory:
 
 @dataclass(frozen=True)
 class Fit:
-    """Whether every group fits, and by what it does not."""
+    """The memory of every group, and which of it does not fit."""
 
     groups: tuple[GroupMemory, ...]
     device_bytes: int | None
-    """None: unknown, so that no plan is called too large."""
+    """Memory of a device; None: unknown, so that every plan fits."""
 
     @property
     def problems(self) -> list[str]:
@@ -70,7 +70,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Change:
-    """One field of `training` and the value that saves memory."""
+    """A field of `training` and the value that saves memory."""
 
     field: str
     value: Any
@@ -88,7 +88,7 @@ def estimate(resolved: ResolvedTraining, shape: ModelShape, device_bytes: int | 
 def smallest_change(
     resolved: ResolvedTraining, shape: ModelShape, device_bytes: int
 ) -> tuple[Change, ...] | None:
-    """The fewest and gentlest changes that make a plan fit; None when none of ours does."""
+    """The fewest changes that make a plan fit, cheapest first; None if no combination does."""
     candidates = tuple(_candidates(resolved))
     for count in range(1, MAX_CHANGES + 1):
         for changes in combinations(candidates, count):
@@ -178,7 +178,7 @@ def _phases(
 
 
 def _held_in_sync(held: RoleBytes) -> int:
-    """A learner is wholly awake while weights travel, an engine has its weights and no KV cache."""
+    """A weight sync needs all states of a learner, and an engine's weights without KV cache."""
     if isinstance(held, LearnerBytes):
         return held.at_rest
     return held.parameters if isinstance(held, EngineBytes) else 0
@@ -200,7 +200,7 @@ def _complaints(group: GroupMemory, device_bytes: int) -> Iterator[str]:
 
 
 def _candidates(resolved: ResolvedTraining) -> Iterator[Change]:
-    """Changes that save memory, the ones that cost least first."""
+    """Changes that save memory; those that slow training least come first."""
     learner, longest = resolved.spec.learner, longest_sequence(resolved)
     if not learner.gradient_checkpointing:
         yield Change("learner.gradientCheckpointing", True)

@@ -13,7 +13,7 @@ from typing import Any
 
 BYTES = {"BFloat16": 2, "Float32": 4}
 LOGIT_ELEMENTS = 1 << 23
-"""Logits alive at a time (`openrlhf_core.models.logprobs.CHUNK_ELEMENTS`), in float32."""
+"""Logits in memory at a time (`openrlhf_core.models.logprobs.CHUNK_ELEMENTS`), in float32."""
 LOGIT_COPIES = 3
 """Logits, their exponentials and their gradients."""
 
@@ -33,7 +33,7 @@ class ModelShape:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "ModelShape":
-        """The shape that a config.json says. ValueError names what it lacks."""
+        """The shape in a config.json. ValueError names the field that is missing or wrong."""
         try:
             hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
             return cls(
@@ -59,7 +59,7 @@ class ModelShape:
 
     @property
     def num_parameters(self) -> int:
-        """Weights of projections, gated MLP, two norms a layer, embeddings; biases left out."""
+        """Weights of projections, gated MLP, two norms a layer and embeddings, without biases."""
         attention = 2 * self.hidden_size * (self.attention_size + self.kv_size)
         mlp = 3 * self.hidden_size * self.intermediate_size
         embeddings = self.vocab_size * self.hidden_size * (1 if self.has_tied_embeddings else 2)
@@ -68,8 +68,9 @@ class ModelShape:
 
     @property
     def layer_elements_per_token(self) -> int:
-        """What a layer keeps of a token for its backward pass: inputs of norms and projections, q,
-        k, v and the attention's output, and gate, up, activation and product of the MLP."""
+        """Numbers that a layer stores for the backward pass of one token: inputs of norms and
+        projections, q, k, v, the attention's output, and gate, up, activation and product of the
+        MLP."""
         return (
             4 * self.hidden_size
             + 2 * self.attention_size
@@ -83,7 +84,7 @@ class ModelShape:
 
 @dataclass(frozen=True)
 class LearnerLoad:
-    """What decides a learner rank's memory."""
+    """The settings that determine the memory of a learner rank."""
 
     num_ranks: int
     zero_stage: int
@@ -104,7 +105,7 @@ class LearnerBytes:
 
     @property
     def at_rest(self) -> int:
-        """Held while another role works and this one does not sleep."""
+        """Bytes while another role works and this one does not sleep."""
         return self.parameters + self.gradients + self.optimizer
 
     @property
@@ -134,7 +135,7 @@ class EngineBytes:
     parameters: int
     kv_cache: int
     kv_cache_wanted: int
-    """KV cache of one longest sequence: less than this and the engine cannot start."""
+    """KV cache of one sequence of the greatest length. With less the engine cannot start."""
 
     @property
     def at_rest(self) -> int:
@@ -165,7 +166,7 @@ def learner_bytes(shape: ModelShape, load: LearnerLoad) -> LearnerBytes:
 def engine_bytes(
     shape: ModelShape, dtype: str, tensor_parallel_size: int, longest: int, kv_budget: int | None
 ) -> EngineBytes:
-    """Memory of one device of an engine; kv_budget None: as much KV cache as one sequence needs."""
+    """Memory of one device of an engine; without kv_budget the KV cache holds one sequence."""
     wanted = ceil(shape.kv_bytes_per_token(dtype) * longest / tensor_parallel_size)
     return EngineBytes(
         parameters=ceil(shape.num_parameters * BYTES[dtype] / tensor_parallel_size),

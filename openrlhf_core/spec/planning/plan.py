@@ -1,6 +1,7 @@
-"""Placement: roles -> worker groups -> nodes -> devices. Computed once, here, from the spec alone.
+"""Placement: which ranks and engines run on which device. Computed once, from the spec alone.
 
-The core makes Ray placement groups and actors of it, the operator RayCluster worker groups.
+The core turns a plan into Ray placement groups and actors, the operator into worker groups of a
+RayCluster.
 `openrlhf_core.spec.planning.resolve` makes the plan of a spec that
 `openrlhf_core.spec.reading.validate` found no problem in.
 """
@@ -20,13 +21,13 @@ Sharing = Literal["all", "some", "none"]
 
 @dataclass(frozen=True)
 class PlannedGroup:
-    """Equal nodes with equal numbers of devices: one Ray placement group, one set of pods."""
+    """Nodes with equal numbers of devices: one Ray placement group, one set of pods."""
 
     name: str
     nodes: int
     devices_per_node: int
     roles: tuple[Role, ...]
-    """Needed roles that live here, in the order of `roles_of`."""
+    """Needed roles whose processes run here, in the order of `roles_of`."""
     takes_turns: bool
     """Whether engines share the devices with other roles, and each sleeps while another works."""
 
@@ -70,7 +71,7 @@ class PlannedEngine:
     group: str
     nodes: tuple[int, ...]
     devices: tuple[int, ...]
-    """Devices on each node: some of one node's, or all of several nodes'."""
+    """Numbers of the devices on each node: a part of one node, or all devices of several."""
 
     @property
     def tensor_parallel_size(self) -> int:
@@ -79,7 +80,7 @@ class PlannedEngine:
 
 @dataclass(frozen=True)
 class Plan:
-    """Who runs where. Made by `make_plan`."""
+    """Which processes run on which devices. Made by `make_plan`."""
 
     groups: tuple[PlannedGroup, ...]
     """Groups with a needed role, in the manifest's order."""
@@ -99,7 +100,7 @@ class Plan:
 
     @property
     def sharing(self) -> Sharing:
-        """How many of the engines share their devices with the policy, whose weights they take."""
+        """Whether all, some or none of the engines share devices with the policy."""
         shared = [engine.group == self.group_of("Policy") for engine in self.engines]
         return "all" if all(shared) else "some" if any(shared) else "none"
 
@@ -108,7 +109,7 @@ class Plan:
         return self.ranks[role][0].group
 
     def num_data_shards(self, role: Role) -> int:
-        """Parts that a batch is split into for a role: ranks that work on different samples."""
+        """Number of parts that a batch is split into over the ranks of a role."""
         return len({rank.data for rank in self.ranks[role]})
 
 
@@ -140,7 +141,7 @@ def plan_hash(plan: Plan) -> str:
 
 
 def num_engines(group: WorkerGroupSpec | PlannedGroup, tensor_parallel_size: int) -> int:
-    """Engines that fill a group; 0 when none fits: an engine lies in a node or fills nodes."""
+    """Number of engines of a group; 0 if they neither divide a node nor fill whole nodes."""
     if group.devices_per_node % tensor_parallel_size == 0:
         return group.nodes * (group.devices_per_node // tensor_parallel_size)
     nodes_each, rest = divmod(tensor_parallel_size, group.devices_per_node)

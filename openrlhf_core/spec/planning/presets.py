@@ -1,4 +1,4 @@
-"""What an algorithm's name fills in, and the settings of learner and engines that follow from it.
+"""Presets of the algorithms, and the settings of learner and engines with no field left open.
 
 `openrlhf_core.spec.planning.resolve` is the caller; others take its result.
 
@@ -36,7 +36,7 @@ GROUP_ESTIMATORS: tuple[Estimator, ...] = (
     "GroupMean",
     "LeaveOneOut",
 )
-"""Estimators whose baseline is the group: one completion would always have advantage 0."""
+"""Estimators whose baseline is the group: with one completion every advantage is 0."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class PolicyLossSettings:
     clip_low: float
     clip_high: float
     dual_clip: float | None
-    """None: no bound."""
+    """None: the loss is not bounded."""
     aggregation: Aggregation
 
 
@@ -68,7 +68,7 @@ class KLSettings:
 
 @dataclass(frozen=True)
 class Preset:
-    """One algorithm: what fills the fields that a manifest leaves open."""
+    """Values of one algorithm for the fields that a manifest does not set."""
 
     advantage: AdvantageSettings
     policy_loss: PolicyLossSettings
@@ -77,7 +77,7 @@ class Preset:
 
 @dataclass(frozen=True)
 class RLSettings:
-    """Recipe RL with nothing left open. Made by `resolve_rl`, read by recipe and learner."""
+    """Settings of recipe RL. Made by `resolve_rl`, read by recipe and learner."""
 
     advantage: AdvantageSettings
     policy_loss: PolicyLossSettings
@@ -95,7 +95,7 @@ class RLSettings:
 
 @dataclass(frozen=True)
 class LearnerSettings:
-    """How one trained role is updated, with nothing left open."""
+    """How one trained role is updated."""
 
     train_batch_size: int
     micro_batch_size: int | None
@@ -109,7 +109,7 @@ class LearnerSettings:
 
 @dataclass(frozen=True)
 class RolloutSettings:
-    """The generation engines with nothing left open. Fields are those of RolloutSpec."""
+    """Settings of the generation engines, with the fields of RolloutSpec."""
 
     tensor_parallel_size: int
     sampling: SamplingSpec
@@ -147,7 +147,7 @@ def algorithms_where(is_so: Callable[[Preset], bool]) -> list[Algorithm]:
 
 
 def resolve_rl(rl: RLSpec) -> RLSettings:
-    """The algorithm's settings: what the manifest says, else what the preset says."""
+    """The values of the manifest, and of the preset where the manifest has none."""
     preset = PRESETS[rl.algorithm]
     return RLSettings(
         advantage=AdvantageSettings(
@@ -174,7 +174,7 @@ def resolve_rl(rl: RLSpec) -> RLSettings:
 
 
 def resolve_learner(learner: LearnerSpec, rl: RLSettings | None) -> LearnerSettings:
-    """The learner's settings: one optimizer step a rollout unless the manifest says otherwise."""
+    """The learner's settings. By default one optimizer step takes all samples of a rollout."""
     batch = DEFAULT_TRAIN_BATCH_SIZE if rl is None else rl.num_samples
     by_tokens = learner.micro_batch_size is None
     max_tokens = _either(learner.max_tokens_per_micro_batch, DEFAULT_MAX_TOKENS_PER_MICRO_BATCH)
@@ -189,7 +189,7 @@ def resolve_learner(learner: LearnerSpec, rl: RLSettings | None) -> LearnerSetti
 
 
 def resolve_rollout(rollout: RolloutSpec, learner: LearnerSpec) -> RolloutSettings:
-    """The engines' settings: the learner's number format unless the manifest says otherwise."""
+    """The engines' settings. By default they use the learner's number format."""
     return RolloutSettings(
         tensor_parallel_size=rollout.tensor_parallel_size,
         sampling=rollout.sampling,

@@ -1,4 +1,4 @@
-"""`resolve`: from a valid training spec to everything that follows from it, with nothing left open.
+"""`resolve`: computes all settings, roles and the plan of a valid training spec.
 
 `rlhf plan`, `rlhf run`, the driver and the operator call it once and pass the result on.
 """
@@ -22,10 +22,10 @@ from openrlhf_core.spec.planning.roles import NeededRole, roles_of
 
 @dataclass(frozen=True)
 class ResolvedTraining:
-    """A training spec and what follows from it. Made by `resolve`."""
+    """A training spec with all that follows from it. Made by `resolve`."""
 
     spec: TrainingSpec
-    """As it was written; what it leaves open is decided in the other fields."""
+    """The spec as it was written. The other fields hold what it leaves open."""
     roles: tuple[NeededRole, ...]
     plan: Plan
     learners: Mapping[Role, LearnerSettings] = field(hash=False)

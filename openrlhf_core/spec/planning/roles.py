@@ -1,4 +1,4 @@
-"""Which roles a training starts, and why. The only place that decides it.
+"""Decides which roles a training starts, and why. Nothing else decides it.
 
 A recipe's roles are in `openrlhf_core.spec.kinds.recipes.RECIPES`. All of them are started, except
 those that `CONDITIONS` leaves out for this training: no reference is loaded where the KL
@@ -92,4 +92,4 @@ CONDITIONS: dict[Role, Condition] = {
         unless="rl.kl.coefficient is 0",
     )
 }
-"""Roles that a recipe may do without. A role that is not here is always started."""
+"""Roles that are started only under a condition. Any other role of a recipe always starts."""

@@ -1,8 +1,8 @@
-"""JSON in words that a YAML parser reads as the same text.
+"""Rewrites the strings of leading JSON objects so that a YAML parser reads them as JSON does.
 
-kubectl reads the JSON objects that a file begins with as JSON, and only what follows as YAML. In
-quotes YAML folds U+0085 into a space, and it refuses U+007F and escaped surrogates: written as
-YAML's own escapes, every string means what JSON means by it. `yaml_reader.py` calls this.
+kubectl reads the JSON objects at the beginning of a file as JSON and only the rest as YAML. A YAML
+parser turns U+0085 in quotes into a space and refuses U+007F and escaped surrogates. Written with
+YAML's own escapes, these characters keep their meaning. `yaml_reader.py` calls this.
 """
 
 import json
@@ -13,13 +13,13 @@ STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def escape_json_strings(text: str) -> str:
-    """The text with the strings of its leading JSON objects escaped; no line moves."""
+    """The text with the strings of its leading JSON objects escaped; line numbers stay."""
     end = _end_of_json(text)
     return STRING.sub(_escaped, text[:end]) + text[end:]
 
 
 def _end_of_json(text: str) -> int:
-    """Where the JSON objects end that a text begins with; 0 where it begins with none."""
+    """The end of the JSON objects at the beginning of a text; 0 where there are none."""
     decoder, end = json.JSONDecoder(), 0
     while text.startswith("{", begin := _skip_space(text, end)):
         try:
@@ -36,7 +36,7 @@ def _skip_space(text: str, begin: int) -> int:
 
 
 def _escaped(match: re.Match[str]) -> str:
-    """One JSON string as a double-quoted YAML scalar; half a surrogate pair is U+FFFD, as in Go."""
+    """One JSON string as a double-quoted YAML scalar; a lone surrogate becomes U+FFFD, as in Go."""
     return '"' + "".join(_escape(character) for character in json.loads(match[0])) + '"'
 
 

@@ -27,7 +27,7 @@ def _objects(documents: tuple[Document, ...]) -> Iterator[Document]:
 
 
 def _is_list(data: Any) -> bool:
-    """Whether a document is a List of v1, or of one kind, as RLHFJobList."""
+    """Whether a document is a v1 List, or a list of one kind such as RLHFJobList."""
     if not isinstance(data, Mapping) or not isinstance(data.get("items"), list):
         return False
     return isinstance(data.get("kind"), str) and data["kind"].endswith("List")

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Problem:
-    """Made by `openrlhf_core.spec.reading.validate`, printed by the command."""
+    """Made by `openrlhf_core.spec.reading.validate`, printed by the commands."""
 
     file: str
     line: int
-    """From 1."""
+    """Counted from 1."""
     field: str
-    """As `spec.training.rl.groupSize`; empty where it is about the whole document."""
+    """For example `spec.training.rl.groupSize`; empty for the whole document."""
     message: str
     fix: str
 

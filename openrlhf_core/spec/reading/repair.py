@@ -1,6 +1,6 @@
-"""Repairs a wrong object, so that the rules can judge the rest of it in the same pass.
+"""Repairs an invalid object, so that the rules can check the rest of it in the same pass.
 
-Wrong fields are removed and missing ones filled with stand-ins. `validate` skips the rules that
+Wrong fields are removed and missing ones filled with placeholders. `validate` skips the rules that
 read a repaired field.
 """
 
@@ -89,7 +89,7 @@ STAND_INS: dict[type[BaseModel], dict[str, Any]] = {
     RLHFRuntimeSpec: _RUNTIME,
     DeviceSpec: {"kind": "CPU"},
 }
-"""What stands in for each required field, by class."""
+"""A placeholder for each required field, by class."""
 
 
 def repaired(spec_class: type[M], data: Mapping[str, Any]) -> M | None:
@@ -109,7 +109,7 @@ def repaired(spec_class: type[M], data: Mapping[str, Any]) -> M | None:
 
 
 def _fill(data: Any, path: FieldPath, root: type[BaseModel]) -> None:
-    """Puts a stand-in where a field is missing."""
+    """Puts a placeholder where a field is missing."""
     holder_class = spec_class_at(root, path[:-1])
     holder = data
     for part in path[:-1]:
@@ -119,7 +119,7 @@ def _fill(data: Any, path: FieldPath, root: type[BaseModel]) -> None:
 
 
 def _remove(data: Any, path: FieldPath) -> None:
-    """Removes a wrong field; of a list entry the list."""
+    """Removes a wrong field. For a wrong entry of a list it removes the whole list."""
     holder, key = data, None
     below: Any = data
     for part in path:

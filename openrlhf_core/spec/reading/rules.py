@@ -1,4 +1,4 @@
-"""The rules that cross fields, of every kind. Each stands beside its class in `spec/kinds`."""
+"""Collects the rules that cross fields. Each is written beside its class in `spec/kinds`."""
 
 from openrlhf_core.spec.kinds import (
     data,

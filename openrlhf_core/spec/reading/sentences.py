@@ -1,4 +1,4 @@
-"""What pydantic found, in sentences: which field, what is wrong, how to mend it."""
+"""Turns pydantic's errors into sentences: which field, what is wrong, how to fix it."""
 
 import difflib
 import json
@@ -56,7 +56,7 @@ LENGTHS = {
 
 
 def violation(error: ErrorDetails, root: type[BaseModel]) -> Violation | None:
-    """The sentence for one error of pydantic; None where it only repeats another."""
+    """The violation that one pydantic error is about; None where it only repeats another."""
     path = tuple(part for part in error["loc"] if part != "[key]")
     if repeats_others(error):
         return None
@@ -87,8 +87,8 @@ def _unknown_field(path: tuple[str | int, ...], root: type[BaseModel]) -> Senten
     if not near:
         near = [name for name in names if name.lower() == str(path[-1]).lower().replace("_", "")]
     if near:
-        return "is no field here", f"did you mean {near[0]}?"
-    return "is no field here", f"remove it; the fields are {', '.join(names[:MAX_LISTED])}"
+        return "is not a field here", f"did you mean {near[0]}?"
+    return "is not a field here", f"remove it; the fields are {', '.join(names[:MAX_LISTED])}"
 
 
 def _missing(error: ErrorDetails) -> Sentence:
@@ -162,7 +162,7 @@ def _other(error: ErrorDetails) -> Sentence:
 
 
 def describe(value: Any) -> str:
-    """A short name of a value: itself when it is short, else its kind and beginning."""
+    """A short description of a value: the value if it is short, else its kind or beginning."""
     if isinstance(value, Mapping):
         return "a map"
     if isinstance(value, list | tuple):

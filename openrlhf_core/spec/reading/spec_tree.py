@@ -16,7 +16,7 @@ def field_names(spec_class: type[BaseModel]) -> list[str]:
 
 
 def spec_class_at(root: type[BaseModel], path: FieldPath) -> type[BaseModel] | None:
-    """The spec class that a path leads to, through lists and options; None where there is none."""
+    """The spec class at a path, through lists and optional fields; None where there is none."""
     found: type[BaseModel] | None = root
     for part in path:
         if isinstance(part, int):

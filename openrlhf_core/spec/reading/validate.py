@@ -1,8 +1,7 @@
-"""Judges manifests: every problem of a file at once, each with its line, field path and fix.
+"""Validates manifests: every problem of a file at once, each with its line, field path and fix.
 
-`read_manifests` is the door for files: it reads YAML, builds the models and applies the rules that
-cross fields (`openrlhf_core.spec.reading.rules`). `violations` is the door for objects that are
-models already, as the operator has them.
+`read_manifests` takes a file: it reads YAML, builds the models and applies the rules that cross
+fields (`openrlhf_core.spec.reading.rules`). `violations` applies the rules to a model.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,7 +37,7 @@ GROUP = API_VERSION.partition("/")[0]
 
 @dataclass(frozen=True)
 class ManifestFile:
-    """What a file holds: the objects that are sound, and every problem of the others."""
+    """The valid objects of a file, and every problem of the others."""
 
     objects: tuple[Manifest, ...]
     problems: tuple[Problem, ...]
@@ -49,7 +48,7 @@ class ManifestFile:
 
 
 def read_manifests(path: Path) -> ManifestFile:
-    """The manifests of a YAML or JSON file. Never raises for what the file holds or is."""
+    """The manifests of a YAML or JSON file. A file that cannot be read is a problem, too."""
     try:
         content = path.read_bytes()
     except (OSError, ValueError) as error:
@@ -60,12 +59,12 @@ def read_manifests(path: Path) -> ManifestFile:
 
 
 def judge_content(content: bytes, file: str) -> ManifestFile:
-    """The manifests in the bytes of a file, which is called `file` in problems."""
+    """The manifests in the content of a file; `file` is its name in problems."""
     return judge_yaml(read_objects(content), file)
 
 
 def judge_yaml(text: YamlFile, file: str) -> ManifestFile:
-    """The manifests of a file that is read already, as after overrides."""
+    """The manifests of a file that is parsed already, for example after overrides."""
     problems = [Problem(file, p.line, path_text(p.path), p.message, p.fix) for p in text.problems]
     objects: list[Manifest] = []
     num_ours = 0
@@ -85,7 +84,7 @@ def judge_yaml(text: YamlFile, file: str) -> ManifestFile:
 
 
 def is_foreign(data: Any) -> bool:
-    """Whether a document is an object of somebody else's kind, as a ConfigMap beside the job."""
+    """Whether a document is an object of another kind than ours, such as a ConfigMap."""
     if not isinstance(data, Mapping):
         return False
     version, kind = data.get("apiVersion"), data.get("kind")
@@ -95,7 +94,7 @@ def is_foreign(data: Any) -> bool:
 
 
 def judge_document(data: Any) -> tuple[Manifest | None, list[Violation]]:
-    """The object that plain data says, and everything that is wrong with it."""
+    """The object in plain data, and everything that is wrong with it."""
     if not isinstance(data, Mapping):
         message = f"is {describe(data)}, where an object belongs"
         return None, [Violation((), message, "write apiVersion, kind, metadata and spec")]
@@ -107,33 +106,33 @@ def judge_document(data: Any) -> tuple[Manifest | None, list[Violation]]:
 
 
 def judge(spec_class: type[M], data: Mapping[str, Any]) -> tuple[M | None, list[Violation]]:
-    """The spec instance that plain data says, and everything that is wrong with it."""
+    """The spec instance in plain data, and everything that is wrong with it."""
     try:
         model = spec_class.from_manifest(data)
     except ValidationError as error:
         wrong = _translated(error, spec_class)
         rest = repaired(spec_class, data)
         if rest is not None:
-            wrong += violations(rest, spoilt=[item.path for item in wrong])
+            wrong += violations(rest, invalid=[item.path for item in wrong])
         return None, wrong
     return model, list(violations(model))
 
 
-def violations(model: SpecModel, spoilt: list[FieldPath] | None = None) -> Iterator[Violation]:
-    """What breaks a rule that crosses fields, or an entry's uniqueness, anywhere in a model.
+def violations(model: SpecModel, invalid: list[FieldPath] | None = None) -> Iterator[Violation]:
+    """Every broken rule and every repeated list entry, anywhere in a model.
 
-    `spoilt` are paths that are wrong already: rules that read them are left out.
+    `invalid` are paths of fields that are wrong already: rules that read them are skipped.
     """
     for path, instance in instances(model):
         for rule in rules_of(type(instance)):
             reads = [(*path, *field.split(".")) for field in rule.reads]
-            if rule.check and not _touch(reads, spoilt or []):
+            if rule.check and not _overlap(reads, invalid or []):
                 yield from (found.below(path) for found in rule.check(instance))
         yield from (found.below(path) for found in _repeated_entries(instance))
 
 
-def _touch(reads: list[FieldPath], spoilt: list[FieldPath]) -> bool:
-    return any(read[: len(path)] == path[: len(read)] for read in reads for path in spoilt if path)
+def _overlap(reads: list[FieldPath], invalid: list[FieldPath]) -> bool:
+    return any(read[: len(path)] == path[: len(read)] for read in reads for path in invalid if path)
 
 
 def _repeated_entries(model: SpecModel) -> Iterator[Violation]:

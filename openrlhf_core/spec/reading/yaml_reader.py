@@ -1,7 +1,7 @@
-"""YAML and JSON files as kubectl reads them, with the line of every field.
+"""Reads YAML and JSON files as kubectl does, with the line of every field.
 
-Bounds keep hostile files cheap: MAX_BYTES of text, MAX_DEPTH levels, MAX_NODES values with every
-alias counted as what it stands for. Nothing is raised for what a file holds: problems are listed.
+Limits bound the work for hostile files: MAX_BYTES of text, MAX_DEPTH levels and MAX_NODES values,
+where an alias counts as all the values it refers to. Errors in a file are returned as problems.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,10 +24,10 @@ NO_TAG = (None, "!")
 
 @dataclass(frozen=True)
 class ReadProblem:
-    """Something in a file that is no plain data."""
+    """Something in a file that cannot be read as plain data."""
 
     line: int
-    """From 1."""
+    """Counted from 1."""
     path: FieldPath
     message: str
     fix: str
@@ -41,7 +41,7 @@ class Document:
     lines: Mapping[FieldPath, int]
 
     def line_of(self, path: FieldPath) -> int:
-        """Line (from 1) of a field, or of the nearest one above it that the file has."""
+        """Line (from 1) of a field; where it is missing, that of the nearest parent in the file."""
         while path not in self.lines and path:
             path = path[:-1]
         return self.lines.get(path, 1)
@@ -49,14 +49,14 @@ class Document:
 
 @dataclass(frozen=True)
 class YamlFile:
-    """What a file holds. Made by `read_yaml`. Empty documents are left out."""
+    """The documents of a file. Made by `read_yaml`. Empty documents are left out."""
 
     documents: tuple[Document, ...]
     problems: tuple[ReadProblem, ...]
 
 
 def read_yaml(content: bytes) -> YamlFile:
-    """Every document of a file, and every problem on the way; never raises for what it holds."""
+    """Every document of a file, and every problem. Never raises because of the content."""
     if len(content) > MAX_BYTES:
         return _unreadable(1, f"the file is larger than {MAX_BYTES} bytes", "split it")
     try:
@@ -88,7 +88,7 @@ def path_text(path: FieldPath) -> str:
 
 
 def _printable(key: str) -> str:
-    """A key on one line: a problem is one line, whatever a file holds."""
+    """A key in printable characters, so that a problem always fits on one line."""
     short = key if len(key) <= MAX_KEY_SHOWN else key[:MAX_KEY_SHOWN] + "..."
     return short if short.isprintable() else repr(short)[1:-1]
 
@@ -114,7 +114,7 @@ def _syntax_problem(error: yaml.YAMLError, text: str) -> ReadProblem:
 
 
 class _Stop(Exception):
-    """Reading cannot go on; caught in `read_yaml` only."""
+    """Reading cannot continue. Caught in `read_yaml` only."""
 
     def __init__(self, line: int, path: FieldPath, message: str, fix: str) -> None:
         self.problem = ReadProblem(line, path, message, fix)
@@ -122,7 +122,7 @@ class _Stop(Exception):
 
 @dataclass
 class _Reader:
-    """Builds data from events. State: the anchors and lines of the document under way."""
+    """Builds data from events. State: the anchors and lines of the current document."""
 
     problems: list[ReadProblem] = field(default_factory=list)
     anchors: dict[str, tuple[Any, int]] = field(default_factory=dict)
@@ -138,7 +138,7 @@ class _Reader:
                     yield Document(data, self.lines)
 
     def value(self, event: yaml.Event, events: Iterator[yaml.Event], path: FieldPath) -> Any:
-        """The value that begins with an event; takes the rest of its events."""
+        """The value that begins with an event. Consumes the other events of the value."""
         line = _line(event)
         self.lines.setdefault(path, line)
         before = self.num_nodes

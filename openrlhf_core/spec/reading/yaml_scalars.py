@@ -23,7 +23,7 @@ INTEGER = re.compile(
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 BASES = {"hex": 16, "bin": 2, "oct": 8, "dec": 10}
 MAX_DIGITS = 400
-"""Longer ones are texts: no double holds them, and converting them takes time."""
+"""Longer ones are strings: a double cannot hold them, and converting them takes time."""
 
 
 def resolve_plain(text: str) -> Scalar:
@@ -42,7 +42,7 @@ def resolve_plain(text: str) -> Scalar:
 
 
 def resolve_tagged(tag: str, text: str) -> Scalar:
-    """The value of a scalar with an explicit tag, as `!!int "5"`. ValueError if it is none."""
+    """The value of a scalar with an explicit tag, `!!int "5"`. ValueError if it has none."""
     if tag.endswith(":str"):
         return text
     value = resolve_plain(text)

@@ -40,7 +40,7 @@ def worker_resources(
 
 
 def quantity_findings(job: RLHFJobSpec, runtime: RLHFRuntimeSpec) -> tuple[Finding, ...]:
-    """One finding for every request or limit that is no quantity."""
+    """One finding for every request or limit that is not a quantity."""
     fragments = [
         (f"spec.cluster.groups[{group.name}].resources", group.resources)
         for group in job.cluster.groups

@@ -181,7 +181,7 @@ def test_a_link_out_of_a_claim_is_refused(tmp_path: Path):
         ("pvc://claim/x", "data", "pods of a cluster only"),
         ("configmap://rewards/reward.py", "function", "pods of a cluster only"),
         ("s3://bucket/x", "data", "not supported yet"),
-        ("python://a.b", "data", "no source of a data"),
+        ("python://a.b", "data", "not a source of a data"),
         ("ftp://x", "model", "known scheme"),
         ("x" * 1000, "model", "cannot look at"),
     ],

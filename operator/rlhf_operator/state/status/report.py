@@ -11,6 +11,7 @@ from openrlhf_core.spec.kinds.status import (
     ResolvedStatus,
     RLHFJobStatus,
 )
+from openrlhf_core.spec.metrics import LEADING
 from openrlhf_core.spec.progress import Progress
 from rlhf_operator import names
 from rlhf_operator.state.observed import Trouble
@@ -18,17 +19,6 @@ from rlhf_operator.state.situation import Situation, is_usable
 from rlhf_operator.state.times import from_unix, to_text
 
 MAX_METRICS = 32
-LEADING = (
-    "reward/mean",
-    "kl/mean",
-    "policy/loss",
-    "entropy/mean",
-    "response/length_mean",
-    "rollout/tokens_per_second",
-    "rollout/logprob_gap",
-    "time/step_seconds",
-)
-"""Metrics that are kept when there are more than fit."""
 
 
 def with_progress(status: RLHFJobStatus, progress: Progress | None) -> RLHFJobStatus:

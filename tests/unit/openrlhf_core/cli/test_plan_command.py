@@ -45,7 +45,7 @@ def test_the_table_says_who_runs_where_with_the_preset_filled_in(rlhf, base_mani
         "learn",
         "generate",
         "peak of train",
-        "memory of a device is not known here",
+        "The memory of a device is not known",
     ):
         assert text in ended.out
 
@@ -126,7 +126,7 @@ def test_a_bare_path_is_relative_to_the_manifest(rlhf, base_manifest, tmp_path, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--device-memory", "lots"], "--device-memory: 'lots' is no quantity"),
+        (["--device-memory", "lots"], "--device-memory: 'lots' is not a quantity"),
         (["--model-config", "none.json"], "cannot be read as a model's config"),
     ],
 )

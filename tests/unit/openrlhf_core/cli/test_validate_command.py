@@ -25,7 +25,8 @@ def test_every_problem_is_one_line_and_the_exit_code_is_2(rlhf, base_manifest, t
         "spec.training.maxSteps",
     ]
     assert (
-        lines[1] == f"{bad}:39: spec.training.checkpoint.kep: is no field here; did you mean keep?"
+        lines[1]
+        == f"{bad}:39: spec.training.checkpoint.kep: is not a field here; did you mean keep?"
     )
     assert lines[3] == f"{base_manifest}: valid (RLHFJob demo)"
 

@@ -64,7 +64,7 @@ def test_a_quantity_is_read_as_kubernetes_reads_it(text, amount):
     ],
 )
 def test_what_is_no_quantity_is_said(text):
-    with pytest.raises(ValueError, match="is no quantity"):
+    with pytest.raises(ValueError, match="is not a quantity"):
         parse_quantity(text)
 
 
@@ -108,13 +108,13 @@ def test_every_wrong_quantity_of_a_piece_of_a_pod_is_named():
         "env": [{"valueFrom": {"resourceFieldRef": {"divisor": "1X"}}}],
     }
     assert found_in(fragment) == [
-        "limits.memory: '16GB' is no quantity",
-        "requests.cpu: True is no quantity",
-        "requests.memory: ['1Gi'] is no quantity",
-        "volumes[0].emptyDir.sizeLimit: '1 Gi' is no quantity",
+        "limits.memory: '16GB' is not a quantity",
+        "requests.cpu: True is not a quantity",
+        "requests.memory: ['1Gi'] is not a quantity",
+        "volumes[0].emptyDir.sizeLimit: '1 Gi' is not a quantity",
         "volumes[1].ephemeral.volumeClaimTemplate.spec.resources.requests.storage: "
-        "'1GB' is no quantity",
-        "env[0].valueFrom.resourceFieldRef.divisor: '1X' is no quantity",
+        "'1GB' is not a quantity",
+        "env[0].valueFrom.resourceFieldRef.divisor: '1X' is not a quantity",
     ]
 
 

@@ -46,11 +46,11 @@ def test_a_source_is_taken_apart(text, source):
         ("python://a-b", "python://package.module"),
         ("file://relative", "file:///absolute/path"),
         ("builtin://", "builtin://NAME"),
-        (" ", "is no path"),
-        ("a\nb", "is no path"),
+        (" ", "is not a path"),
+        ("a\nb", "is not a path"),
     ],
 )
-def test_a_bad_source_is_answered_with_the_mend(text, message):
+def test_a_bad_source_is_answered_with_the_fix(text, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         parse_source(text)
 
@@ -66,7 +66,7 @@ def test_a_bad_source_is_answered_with_the_mend(text, message):
     ],
 )
 def test_a_scheme_of_another_use_is_answered_with_the_choices(use, text):
-    with pytest.raises(ValueError, match=f"is no source of a {use}; use "):
+    with pytest.raises(ValueError, match=f"is not a source of a {use}; use "):
         parse_source(text, use)
 
 

@@ -70,27 +70,30 @@ def sentences(data) -> list[str]:
         ({"items": []}, "items: has 0 entries; take at least 1"),
         ({"items": [1, 2, 3]}, "items: has 3 entries; take at most 2"),
         ({"inner": 5}, "inner: is 5, where a map belongs; write a map"),
-        ({"inner": {"groupsize": 1}}, "inner.groupsize: is no field here; did you mean groupSize?"),
+        (
+            {"inner": {"groupsize": 1}},
+            "inner.groupsize: is not a field here; did you mean groupSize?",
+        ),
         (
             {"inner": {"group_size": 1}},
-            "inner.group_size: is no field here; did you mean groupSize?",
+            "inner.group_size: is not a field here; did you mean groupSize?",
         ),
         (
             {"many": [{}, {"zzz": 1}]},
-            "many[1].zzz: is no field here; remove it; the fields are groupSize",
+            "many[1].zzz: is not a field here; remove it; the fields are groupSize",
         ),
         ({"free": {"a b": 1}}, "free[a b]: is 1, where a text belongs; put it in quotes"),
         (
             {"size": "5 GB"},
-            "size: '5 GB' is no quantity; write 5G or 5Gi",
+            "size: '5 GB' is not a quantity; write 5G or 5Gi",
         ),
         (
             {"size": -1},
-            "size: -1 is no quantity; write a number and a unit, as 80Gi or 500m",
+            "size: -1 is not a quantity; write a number and a unit, as 80Gi or 500m",
         ),
     ],
 )
-def test_an_error_is_one_sentence_with_a_mend(data, sentence):
+def test_an_error_is_one_sentence_with_a_fix(data, sentence):
     assert sentences(data) == [sentence]
 
 

@@ -87,8 +87,8 @@ def test_a_wrong_field_is_not_taken_for_an_absent_one():
 @pytest.mark.parametrize(
     ("case", "sentence"),
     [
-        ({"rl.groupSiez": 8}, "is no field here; did you mean groupSize?"),
-        ({"rl.group_size": 8}, "is no field here; did you mean groupSize?"),
+        ({"rl.groupSiez": 8}, "is not a field here; did you mean groupSize?"),
+        ({"rl.group_size": 8}, "is not a field here; did you mean groupSize?"),
         ({"rl.groupSize": "8"}, 'is the text "8", where a whole number belongs; remove the quotes'),
         ({"rl.algorithm": "grpo"}, 'is "grpo"; did you mean GRPO?'),
         ({"optimizer.learningRate": 5}, "is 5; take a number of at most 1"),
@@ -194,12 +194,12 @@ spec:
     podOverrides: {volumes: [{name: a, emptyDir: {sizeLimit: 1GiB}}]}
 """
     assert problems_of(text) == [
-        "f.yaml:8: spec.device.memory: '80GB' is no quantity; write 80G or 80Gi",
-        "f.yaml:8: spec.device.cpus: 0.5 is no quantity; put it in quotes",
-        "f.yaml:9: spec.head.resources.limits.memory: '4gb' is no quantity; write 4G or 4Gi",
-        "f.yaml:11: spec.worker.resourcesPerDevice.limits.memory: '129 MB' is no quantity; "
+        "f.yaml:8: spec.device.memory: '80GB' is not a quantity; write 80G or 80Gi",
+        "f.yaml:8: spec.device.cpus: 0.5 is not a quantity; put it in quotes",
+        "f.yaml:9: spec.head.resources.limits.memory: '4gb' is not a quantity; write 4G or 4Gi",
+        "f.yaml:11: spec.worker.resourcesPerDevice.limits.memory: '129 MB' is not a quantity; "
         "write 129M or 129Mi",
-        "f.yaml:12: spec.worker.podOverrides.volumes[0].emptyDir.sizeLimit: '1GiB' is no "
+        "f.yaml:12: spec.worker.podOverrides.volumes[0].emptyDir.sizeLimit: '1GiB' is not a "
         "quantity; write 1Gi",
     ]
 
