@@ -109,6 +109,11 @@ class ChatTemplate:
         return template if isinstance(template, str) else json.dumps(template, sort_keys=True)
 
     @cached_property
+    def asks_for_time(self) -> bool:
+        """Whether the time may stand in the texts."""
+        return "strftime_now" in self.source
+
+    @cached_property
     def _takes_parts(self) -> bool:
         """Whether the template reads a content that is a list of parts."""
         parts = [{"type": "text", "text": _PROBE}]
@@ -121,7 +126,7 @@ class ChatTemplate:
     @cached_property
     def _variables(self) -> dict[str, Any]:
         """Takes the place of functions of the same name that transformers gives to templates."""
-        return {"strftime_now": self.now.strftime} if "strftime_now" in self.source else {}
+        return {"strftime_now": self.now.strftime} if self.asks_for_time else {}
 
     @cached_property
     def _has_tags(self) -> bool:

@@ -68,11 +68,10 @@ class Encoder:
         self, encoding: Any, marked: MarkedText, add_prefix: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         ids = np.asarray(encoding.ids, dtype=np.int32)
-        places = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
-        starts, ends = places[:, 0], np.maximum(places[:, 1], places[:, 0] + 1)
         mask = np.zeros(len(ids), dtype=bool)
         for start, end in marked.spans:
-            mask |= (starts < end) & (ends > start)
+            first, last = _tokens_of(encoding, start, end, len(marked.text))
+            mask[first:last] = True
         whole = self._with_prefix(ids) if add_prefix else ids
         mask = np.concatenate([np.zeros(len(whole) - len(ids), dtype=bool), mask])
         mask[:1] = False
@@ -104,6 +103,25 @@ class Encoder:
         if np.array_equal(ids[: len(self._prefix)], self._prefix):
             return ids
         return np.concatenate([self._prefix, ids])
+
+
+def _tokens_of(encoding: Any, start: int, end: int, length: int) -> tuple[int, int]:
+    """The tokens [first, last) that hold a character of [start, end) of a text of `length`.
+
+    Asks where the span begins and where the text goes on behind it, which is faster than to fetch
+    the places of all tokens; a normalizer that drops characters leaves no answer.
+    """
+    if start >= end:
+        return 0, 0
+    first, behind = encoding.char_to_token(start), encoding.char_to_token(end)
+    if first is not None and end == length:
+        return first, len(encoding)
+    if first is not None and behind is not None:
+        return first, behind + (encoding.token_to_chars(behind)[0] < end)
+    places = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+    starts, ends = places[:, 0], np.maximum(places[:, 1], places[:, 0] + 1)
+    found = np.flatnonzero((starts < end) & (ends > start))
+    return (int(found[0]), int(found[-1]) + 1) if len(found) else (0, 0)
 
 
 def embedding_rows(directory: Path) -> int | None:

@@ -21,7 +21,11 @@ class SampleDataset(Generic[S]):
     """How often one epoch passes over it."""
     samples: Sequence[S]
     digest: str
-    """Hash of everything that decides the samples."""
+    """Hash of everything that decides the samples, but the time that a template may show."""
+    num_too_long: int = 0
+    """Rows of which nothing that is trained on fits `maxLength`."""
+    num_bad: int = 0
+    """Rows that were skipped because they cannot be used."""
 
 
 class SampleStream(Generic[S]):

@@ -2,13 +2,47 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers_of_bytes import byte_tokenizer
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers.tokenization_python import PythonBackend
 
+from openrlhf_core.data.chat_masks import MarkedText
 from openrlhf_core.data.encoding import Encoder, embedding_rows, tokenizer_digest
+from openrlhf_core.spec.exit_codes import ConfigurationError
+
+MERGING = byte_tokenizer(["<eos>"], "<eos>", merges=[("a", "b"), ("Ġ", "a"), ("Ċ", "Ċ")])
+
+
+class LetterTokenizer(PythonBackend):
+    """A tokenizer in Python, as some models bring; it does not say where tokens stand."""
+
+    def __init__(self, **settings: Any) -> None:
+        self._tokens = ["<eos>", "a", "b"]
+        super().__init__(**settings)
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self._tokens)
+
+    def get_vocab(self) -> dict[str, int]:
+        return {token: number for number, token in enumerate(self._tokens)}
+
+    def _tokenize(self, text: str, **_: Any) -> list[str]:
+        return list(text)
+
+    def _convert_token_to_id(self, token: str) -> int:
+        return self._tokens.index(token)
+
+    def _convert_id_to_token(self, index: int) -> str:
+        return self._tokens[index]
+
 
 SPECIAL = ["<eos>", "<bos>", "<sop>", "<image>"]
 
@@ -26,7 +60,7 @@ def make_tokenizer(front: str = "<bos>", back: str = "", **names: str) -> PreTra
     return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<eos>", **names)
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, text: str, add_prefix: bool = True) -> list[int]:
+def encode(tokenizer: PreTrainedTokenizerBase, text: str, add_prefix: bool = True) -> list[int]:
     (ids,) = Encoder(tokenizer).encode([text], add_prefix)
     assert ids.dtype == np.int32
     return ids.tolist()
@@ -113,3 +147,54 @@ def test_the_digest_tells_tokenizers_and_templates_apart():
     digests = [tokenizer_digest(each) for each in (same, again, fronted, named, templated)]
     assert digests[0] == digests[1]
     assert len(set(digests)) == 4
+
+
+TEXTS = st.text(st.sampled_from("ab ü🙂\n"), max_size=12)
+
+
+@given(TEXTS, TEXTS, TEXTS)
+def test_a_token_is_trained_on_when_it_holds_a_character_of_the_span(
+    before: str, inside: str, behind: str
+):
+    start, end = len(before), len(before + inside)
+    marked = MarkedText(before + inside + behind, ((start, end),))
+    ((ids, mask),) = Encoder(MERGING).encode_marked([marked], add_prefix=False)
+    encoding = MERGING.backend_tokenizer.encode(marked.text, add_special_tokens=False)
+    wanted = [a < end and b > start for a, b in encoding.offsets]
+    assert ids.tolist() == encoding.ids
+    assert mask.tolist() == [False, *wanted[1:]][: len(ids)]
+
+
+def test_the_prefix_is_not_trained_on():
+    tokenizer = make_tokenizer()
+    ((ids, mask),) = Encoder(tokenizer).encode_marked([MarkedText("ab", ((0, 2),))], True)
+    assert (ids.tolist(), mask.tolist()) == ([1, 4, 5], [False, True, True])
+    ((ids, mask),) = Encoder(tokenizer).encode_marked([MarkedText("<bos>ab", ((0, 7),))], True)
+    assert (ids.tolist(), mask.tolist()) == ([1, 4, 5], [False, True, True])
+
+
+def test_blanks_that_a_post_processor_trims_from_places_still_count():
+    # Llama 3's and GPT-2's tokenizers say that a token " a" stands where its letter stands.
+    tokenizer = byte_tokenizer(["<eos>"], "<eos>", merges=[("Ġ", "a")])
+    trimming = processors.ByteLevel(trim_offsets=True)
+    tokenizer.backend_tokenizer.post_processor = trimming
+    marked = MarkedText("b\n a\n", ((2, 5),))
+    ((ids, mask),) = Encoder(tokenizer).encode_marked([marked], add_prefix=False)
+    assert tokenizer.convert_ids_to_tokens(ids.tolist()) == ["b", "Ċ", "Ġa", "Ċ"]
+    assert mask.tolist() == [False, False, True, True]
+
+
+def test_characters_that_a_normalizer_drops_do_no_harm():
+    tokenizer = byte_tokenizer(["<eos>"], "<eos>")
+    tokenizer.backend_tokenizer.normalizer = normalizers.Replace("x", "")
+    marked = MarkedText("axbxc", ((1, 3),))
+    ((ids, mask),) = Encoder(tokenizer).encode_marked([marked], add_prefix=False)
+    assert tokenizer.decode(ids.tolist()) == "abc"
+    assert mask.tolist() == [False, True, False]
+
+
+def test_a_tokenizer_that_does_not_tell_places_is_refused():
+    tokenizer = LetterTokenizer(eos_token="<eos>")
+    assert encode(tokenizer, "ab") == [1, 2]
+    with pytest.raises(ConfigurationError, match="needs one with a tokenizer"):
+        Encoder(tokenizer).encode_marked([MarkedText("a", ((0, 1),))], False)

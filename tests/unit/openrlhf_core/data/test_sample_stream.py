@@ -1,5 +1,8 @@
 """A stream of samples depends on its datasets, the seed and the data cursor alone."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from openrlhf_core.data.sample_stream import SampleDataset, SampleStream
 
 
@@ -31,6 +34,13 @@ def test_batches_from_a_cursor_are_the_same_however_they_are_cut() -> None:
     assert stream.batch(7, 5) + stream.batch(12, 7) == whole
     assert make_stream().batch(7, 12) == whole
     assert make_stream(seed=2).batch(7, 12) != whole
+
+
+@given(st.integers(0, 50), st.integers(1, 12), st.integers(1, 4))
+def test_any_number_of_ranks_shares_out_the_same_order(cursor: int, count: int, ranks: int) -> None:
+    stream = make_stream()
+    shares = [stream.batch(cursor + rank * count, count) for rank in range(ranks)]
+    assert [sample for share in shares for sample in share] == stream.batch(cursor, count * ranks)
 
 
 def test_the_fingerprint_changes_with_the_content_and_the_mix() -> None:

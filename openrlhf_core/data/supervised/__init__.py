@@ -1,0 +1,1 @@
+"""Tokenised samples of the recipes that learn from data alone: SFT, preferences, KTO, PRM."""
