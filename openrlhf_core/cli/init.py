@@ -7,11 +7,11 @@ from typing import get_args
 
 from openrlhf_core.cli.problems import write_out
 from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.recipes import RECIPES
 from openrlhf_core.spec.kinds.rl import Algorithm
 from openrlhf_core.spec.reading.validate import judge_content
 from openrlhf_core.spec.reading.yaml_scalars import resolve_plain
 
-RECIPES = ("RL",)
 PLAIN = re.compile(r"[A-Za-z][\w./@-]*(://[\w./@-]*)?", re.ASCII)
 TEMPLATE = """\
 # An RLHFJob: one training run. `rlhf run` trains it here, `kubectl apply -f` on a cluster.
@@ -81,7 +81,7 @@ def init(wishes: Wishes) -> int:
 
 def manifest_text(wishes: Wishes) -> str:
     """The manifest that `rlhf init` prints."""
-    _check("--recipe", wishes.recipe, RECIPES)
+    _check("--recipe", wishes.recipe, tuple(RECIPES))
     _check("--algorithm", wishes.algorithm, get_args(Algorithm))
     is_toy = wishes.model.startswith("builtin://")
     text = TEMPLATE.format(

@@ -7,7 +7,11 @@ from openrlhf_core.spec.kinds.recipes import RECIPES, Recipe, RoleKind
 from openrlhf_core.spec.kinds.rule import Rule, Violation, at, cel_list
 from openrlhf_core.spec.kinds.training import TrainingSpec
 from openrlhf_core.spec.planning.plan import num_engines
-from openrlhf_core.spec.planning.presets import resolve_learner, resolve_rl
+from openrlhf_core.spec.planning.presets import (
+    DEFAULT_TRAIN_BATCH_SIZE,
+    resolve_learner,
+    resolve_rl,
+)
 from openrlhf_core.spec.planning.roles import CONDITIONS, why_not_needed
 
 _GROUPS = "self.placement.groups"
@@ -67,17 +71,17 @@ def _groups_of(role: Role, placement: PlacementSpec) -> list[WorkerGroupSpec]:
 
 
 def _a_sample_for_every_rank(training: TrainingSpec) -> Iterator[Violation]:
-    if training.rl is None:
-        return
-    size = resolve_learner(training.learner, resolve_rl(training.rl)).train_batch_size
-    groups = _groups_of("Policy", training.placement)
-    ranks = max((group.nodes * group.devices_per_node for group in groups), default=0)
-    if size < ranks:
-        yield Violation(
-            at("learner.trainBatchSize"),
-            f"is {size} for {ranks} learner ranks, so that some have nothing to learn from",
-            f"take at least {ranks}, or give the Policy's group fewer devices",
-        )
+    rl = None if training.rl is None else resolve_rl(training.rl)
+    size = resolve_learner(training.learner, rl).train_batch_size
+    for role, kind in RECIPES[training.recipe].roles.items():
+        groups = _groups_of(role, training.placement) if kind == "Trained" else []
+        ranks = max((group.nodes * group.devices_per_node for group in groups), default=0)
+        if size < ranks:
+            yield Violation(
+                at("learner.trainBatchSize"),
+                f"is {size} for {ranks} ranks of the {role}, so that some have no sample",
+                f"take at least {ranks}, or give the group of {role} fewer devices",
+            )
 
 
 def _engines_fit(training: TrainingSpec) -> Iterator[Violation]:
@@ -111,7 +115,14 @@ def _weights_can_travel(training: TrainingSpec) -> Iterator[Violation]:
             )
 
 
-_SAMPLES = "self.rl.rolloutBatchSize * self.rl.groupSize"
+_TRAIN_BATCH = (
+    "(has(self.learner.trainBatchSize) ? self.learner.trainBatchSize : "
+    "has(self.rl) ? self.rl.rolloutBatchSize * self.rl.groupSize : "
+    f"{DEFAULT_TRAIN_BATCH_SIZE})"
+)
+_TRAINED = dict.fromkeys(
+    role for recipe in RECIPES.values() for role, kind in recipe.roles.items() if kind == "Trained"
+)
 _TP = "(has(self.rollout) ? self.rollout.tensorParallelSize : 1)"
 
 RULES: tuple[Rule, ...] = (
@@ -120,6 +131,7 @@ RULES: tuple[Rule, ...] = (
         on=TrainingSpec,
         claim="learner.trainBatchSize is at least the number of learner ranks",
         reads=(
+            "recipe",
             "learner.trainBatchSize",
             "rl.rolloutBatchSize",
             "rl.groupSize",
@@ -127,9 +139,8 @@ RULES: tuple[Rule, ...] = (
             "placement.groups",
         ),
         check=_a_sample_for_every_rank,
-        cel=f"!has(self.rl) || {_GROUPS}.all(g, !('Policy' in g.roles) || "
-        "g.nodes * g.devicesPerNode <= "
-        f"(has(self.learner.trainBatchSize) ? self.learner.trainBatchSize : {_SAMPLES}))",
+        cel=f"{_GROUPS}.all(g, !g.roles.exists(r, r in {cel_list(_TRAINED)}) || "
+        f"g.nodes * g.devicesPerNode <= {_TRAIN_BATCH})",
     ),
     Rule(
         on=TrainingSpec,
