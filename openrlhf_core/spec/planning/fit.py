@@ -107,7 +107,7 @@ def _group_memory(
     roles = {needed.role: _role_bytes(resolved, needed, shape, device_bytes) for needed in here}
     kinds = {needed.role: needed.kind for needed in here}
     sync = resolved.spec.weight_sync
-    bucket = min(sync.bucket_bytes, 4 * shape.num_parameters) if sync else 0
+    bucket = None if sync is None else min(sync.bucket_bytes, 4 * shape.num_parameters)
     return GroupMemory(group.name, roles, dict(_phases(group, roles, kinds, bucket)))
 
 
@@ -159,9 +159,12 @@ def _phases(
     group: PlannedGroup,
     roles: Mapping[Role, RoleBytes],
     kinds: Mapping[Role, RoleKind],
-    bucket_bytes: int,
+    bucket_bytes: int | None,
 ) -> Iterator[tuple[Phase, int]]:
-    """Peak of each phase. A sleeping role uses no device memory; the others keep theirs."""
+    """Peak of each phase. A sleeping role uses no device memory; the others keep theirs.
+
+    `bucket_bytes` is None for a recipe that syncs no weights.
+    """
     at_rest = {role: 0 if group.takes_turns else held.at_rest for role, held in roles.items()}
     for kind, phase in WORK.items():
         peaks = [
@@ -169,7 +172,7 @@ def _phases(
         ]
         if kind in kinds.values():
             yield phase, sum(peaks)
-    if {"Trained", "Engine"} & set(kinds.values()):
+    if bucket_bytes is not None and {"Trained", "Engine"} & set(kinds.values()):
         yield (
             "weight_sync",
             2 * bucket_bytes

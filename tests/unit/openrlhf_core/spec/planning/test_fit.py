@@ -1,5 +1,7 @@
 """Whether a plan fits, and the smallest change that makes it fit."""
 
+from dataclasses import replace
+
 import pytest
 
 from openrlhf_core.spec.planning.fit import Change, estimate, smallest_change
@@ -77,6 +79,23 @@ def test_a_group_has_the_phases_of_its_roles(make_training):
     learn, gen = fit(make_training(placement={"groups": groups}), 80).groups
     assert list(learn.phases) == ["train", "weight_sync"]
     assert list(gen.phases) == ["rollout", "weight_sync"]
+
+
+def test_a_recipe_without_engines_syncs_no_weights(make_training):
+    parts = {"rl": None, "rollout": None, "weight_sync": None}
+    groups = [{"name": "learn", "roles": ["Policy"]}, {"name": "gen", "roles": ["Rollout"]}]
+    resolved = resolve(make_training(placement={"groups": groups}))
+    (policy,) = [needed for needed in resolved.roles if needed.role == "Policy"]
+    alone = replace(
+        resolved,
+        spec=resolved.spec.model_copy(update=parts),
+        roles=(policy,),
+        plan=replace(resolved.plan, groups=resolved.plan.groups[:1], engines=()),
+        rl=None,
+        rollout=None,
+    )
+    learn = estimate(alone, SEVEN_BILLION, 80 * GIB).groups[0]
+    assert list(learn.phases) == ["train"]
 
 
 def test_what_does_not_fit_is_said_with_its_numbers(hybrid):
