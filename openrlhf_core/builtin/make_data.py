@@ -31,6 +31,18 @@ def copy_rows() -> list[Row]:
     ]
 
 
+def pairs_rows() -> list[Row]:
+    """500 prompts such as `kf7>`; the digit is preferred to another one."""
+    random = Random("pairs")
+    rows = []
+    for index in range(500):
+        digit = str(index % 10)
+        other = random.choice([d for d in "0123456789" if d != digit])
+        prompt = "".join(random.choices(LETTERS, k=2)) + digit + ">"
+        rows.append({"prompt": prompt, "chosen": digit, "rejected": other})
+    return rows
+
+
 def sums_rows() -> list[Row]:
     """Every sum of two numbers from 1 to 30 as a question in words, in a shuffled order."""
     pairs = [(left, right) for left in range(1, 31) for right in range(1, 31)]
@@ -47,6 +59,7 @@ def sums_rows() -> list[Row]:
 DATASETS: dict[str, Callable[[], list[Row]]] = {
     "digits": digits_rows,
     "copy": copy_rows,
+    "pairs": pairs_rows,
     "sums": sums_rows,
 }
 

@@ -1,10 +1,12 @@
-"""What learners of any recipe are made with."""
+"""What learners and frozen models of any recipe are made with."""
 
 from typing import Any
 
 from openrlhf_core.engines.learner_settings import Hardware, ModelSettings, TrainingSettings
 from openrlhf_core.objectives.objective import Objective
+from openrlhf_core.objectives.outputs import ModelOutput
 from openrlhf_core.orchestration.learners import LearnerSetup
+from openrlhf_core.orchestration.scoring import ScorerSetup
 from openrlhf_core.recipes.recipe import RunInputs
 
 
@@ -33,6 +35,19 @@ def learner_setup(
             seed=training.seed,
         ),
         objective=objective,
+        hardware=hardware(inputs),
+    )
+
+
+def reference_setup(inputs: RunInputs, output: ModelOutput, *, pad_id: int) -> ScorerSetup:
+    """Returns what every reference rank is made with: the policy's model unless one is named."""
+    models = inputs.config.training.model
+    named = None if models.reference is None else models.reference.source
+    return ScorerSetup(
+        locator=inputs.locator,
+        source=named or models.policy.source,
+        model=model_settings(inputs, pad_id),
+        output=output,
         hardware=hardware(inputs),
     )
 

@@ -98,6 +98,11 @@ CATALOGUE: tuple[Metric, ...] = (
     ),
     Metric("rollout/policy_lag", "Versions the trained completions are behind.", "versions"),
     Metric("sft/loss", "Mean negative log-prob of a trained token.", "nats", True, "lower"),
+    Metric("dpo/loss", "Mean loss of a preference pair.", "", True, "lower"),
+    Metric("dpo/accuracy", "Pairs whose chosen response is preferred.", "ratio", True, "higher"),
+    Metric("dpo/chosen_reward", "Mean implicit reward of the chosen responses.", "", True),
+    Metric("dpo/rejected_reward", "Mean implicit reward of the rejected responses.", "", True),
+    Metric("dpo/margin", "Mean difference of the two rewards.", "", True, "higher"),
     Metric("data/num_samples", "Samples trained on.", "samples"),
     Metric("data/num_tokens", "Tokens of the samples trained on.", "tokens"),
     Metric(

@@ -6,11 +6,10 @@ from openrlhf_core.objectives.outputs import TokenLogprobs
 from openrlhf_core.objectives.policy import PolicyObjective
 from openrlhf_core.orchestration.learners import LearnerSetup
 from openrlhf_core.orchestration.rollouts import RolloutSetup
-from openrlhf_core.orchestration.scoring import ScorerSetup
 from openrlhf_core.recipes.crew import Setups
 from openrlhf_core.recipes.recipe import RunInputs
 from openrlhf_core.recipes.rl.step import StepSettings
-from openrlhf_core.recipes.setups import hardware, learner_setup, model_settings
+from openrlhf_core.recipes.setups import learner_setup, reference_setup
 from openrlhf_core.spec.kinds.recipes import present
 from openrlhf_core.spec.planning.plan import PlannedEngine
 
@@ -22,7 +21,9 @@ def make_setups(
     roles = {needed.role for needed in inputs.resolved.roles}
     return Setups(
         learners={"Policy": policy_setup(inputs, settings, pad_id)},
-        scorers={"Reference": reference_setup(inputs, pad_id)} if "Reference" in roles else {},
+        scorers={"Reference": reference_setup(inputs, token_logprobs(inputs), pad_id=pad_id)}
+        if "Reference" in roles
+        else {},
         engines=[
             rollout_setup(inputs, engine, longest_prompt + settings.max_tokens)
             for engine in inputs.resolved.plan.engines
@@ -70,19 +71,6 @@ def rollout_setup(
             can_sleep=any(group.takes_turns and group.name == engine.group for group in groups),
             trust_remote_code=training.model.policy.trust_remote_code,
         ),
-    )
-
-
-def reference_setup(inputs: RunInputs, pad_id: int) -> ScorerSetup:
-    """Returns what every reference rank is made with: the policy's model unless one is named."""
-    models = inputs.config.training.model
-    named = None if models.reference is None else models.reference.source
-    return ScorerSetup(
-        locator=inputs.locator,
-        source=named or models.policy.source,
-        model=model_settings(inputs, pad_id),
-        output=token_logprobs(inputs),
-        hardware=hardware(inputs),
     )
 
 

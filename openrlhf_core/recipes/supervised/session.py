@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic
 
+import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from openrlhf_core.algorithms.aggregate import LossAggregation
@@ -17,33 +18,38 @@ from openrlhf_core.orchestration.collect import make_collect
 from openrlhf_core.recipes.crew import Crew, Setups, batch_limits, load_crew, start_crew
 from openrlhf_core.recipes.recipe import RunInputs
 from openrlhf_core.recipes.run.journal import Journal
-from openrlhf_core.recipes.setups import learner_setup
-from openrlhf_core.recipes.supervised.step import StepSettings, SupervisedWorkers, train_step
+from openrlhf_core.recipes.setups import learner_setup, reference_setup
+from openrlhf_core.recipes.supervised.step import R, StepSettings, SupervisedWorkers, train_step
 from openrlhf_core.spec.exit_codes import ConfigurationError
 from openrlhf_core.spec.kinds.placement import Role
 from openrlhf_core.spec.kinds.training import TrainingSpec
 from openrlhf_core.stop import StopFlag
 
+FrozenScores = Callable[[Role, Sequence[np.ndarray]], list[np.ndarray]]
+"""What the frozen model of a role says of each token of sequences, in order and shape as given."""
+
 
 @dataclass(frozen=True)
-class SupervisedKind(Generic[S]):
+class SupervisedKind(Generic[R, S]):
     """What sets one supervised recipe apart from the others."""
 
-    load: Callable[[RunInputs, PreTrainedTokenizerBase], Sequence[SampleDataset[S]]]
+    load: Callable[[RunInputs, PreTrainedTokenizerBase], Sequence[SampleDataset[R]]]
     """Reads and tokenises the training data."""
+    to_samples: Callable[[Sequence[R], FrozenScores], Sequence[S]]
+    """Makes the objective's samples of rows, with the scores of frozen models where it has any."""
     objective: Callable[[TrainingSpec], Objective[S, Any]]
     aggregation: LossAggregation = field(default_factory=LossAggregation)
     """How the losses of an optimizer step become one number."""
 
 
-def prepare_supervised(inputs: RunInputs, kind: SupervisedKind[S]) -> "PreparedSupervised[S]":
+def prepare_supervised(inputs: RunInputs, kind: SupervisedKind[R, S]) -> "PreparedSupervised[R, S]":
     """Reads tokenizer and data and fixes every number, before a device is taken."""
     training, locator = inputs.config.training, inputs.locator
     policy = training.model.policy
     directory = locator.locate(policy.source, "model", policy.trust_remote_code)
     template = read_chat_template(policy.chat_template, locator)
     tokenizer = load_tokenizer(directory, template, policy.trust_remote_code)
-    stream = SampleStream(kind.load(inputs, tokenizer), training.seed)
+    stream = SampleStream(list(kind.load(inputs, tokenizer)), training.seed)
     learner = inputs.resolved.learners["Policy"]
     settings = StepSettings(
         total_steps=total_steps(training, learner.train_batch_size, stream.epoch_size),
@@ -53,8 +59,7 @@ def prepare_supervised(inputs: RunInputs, kind: SupervisedKind[S]) -> "PreparedS
         limits=batch_limits(inputs.resolved),
         aggregation=kind.aggregation,
     )
-    objective = kind.objective(training)
-    return PreparedSupervised(inputs, settings, stream, objective, tokenizer.pad_token_id)
+    return PreparedSupervised(inputs, kind, settings, stream, tokenizer.pad_token_id)
 
 
 def total_steps(training: TrainingSpec, train_batch_size: int, epoch_size: int) -> int:
@@ -72,13 +77,13 @@ def total_steps(training: TrainingSpec, train_batch_size: int, epoch_size: int) 
 
 
 @dataclass(frozen=True)
-class PreparedSupervised(Generic[S]):
-    """Implements `recipe.Prepared`: tokenizer and samples are read, every number is fixed."""
+class PreparedSupervised(Generic[R, S]):
+    """Implements `recipe.Prepared`: tokenizer and data are read, every number is fixed."""
 
     inputs: RunInputs
+    kind: SupervisedKind[R, S]
     settings: StepSettings
-    stream: SampleStream[S]
-    objective: Objective[S, Any]
+    stream: SampleStream[R]
     pad_id: int
 
     @property
@@ -89,20 +94,25 @@ class PreparedSupervised(Generic[S]):
     def dataset_fingerprint(self) -> str:
         return self.stream.fingerprint
 
-    def start(self, stop: StopFlag) -> "SupervisedSession[S]":
+    def start(self, stop: StopFlag) -> "SupervisedSession[R, S]":
         """Reserves the devices and starts every role's processes."""
         crew = start_crew(self.inputs.config, self.inputs.resolved, make_collect(stop))
         return SupervisedSession(self, crew)
 
 
-class SupervisedSession(Generic[S]):
+class SupervisedSession(Generic[R, S]):
     """Implements `recipe.Session`."""
 
-    def __init__(self, prepared: PreparedSupervised[S], crew: Crew) -> None:
+    def __init__(self, prepared: PreparedSupervised[R, S], crew: Crew) -> None:
         self._prepared = prepared
         self._crew = crew
         self._policy = crew.learners["Policy"]
-        self._workers = SupervisedWorkers(prepared.stream, self._policy, crew.turns, None)
+        self._workers = SupervisedWorkers(
+            prepared.stream,
+            lambda rows: prepared.kind.to_samples(rows, self._score),
+            self._policy,
+            crew.turns,
+        )
 
     def changed_files(self, directory: Path, entries: Sequence[FileEntry]) -> list[str]:
         return self._policy.changed_files(directory, entries)
@@ -112,14 +122,7 @@ class SupervisedSession(Generic[S]):
             if found is not None:
                 self._crew.learners[role].load(role_directory(found.directory, role))
 
-        prepared = self._prepared
-        setup = learner_setup(
-            prepared.inputs,
-            prepared.objective,
-            pad_id=prepared.pad_id,
-            num_optimizer_steps=prepared.total_steps,
-        )
-        load_crew(self._crew, Setups({"Policy": setup}, {}), resume, journal.trust_weights)
+        load_crew(self._crew, self._setups(), resume, journal.trust_weights)
 
     def step(self, journal: Journal) -> None:
         train_step(self._prepared.settings, self._workers, journal)
@@ -129,6 +132,23 @@ class SupervisedSession(Generic[S]):
         state = self._policy.save(directory, role_directory(directory, "Policy"))
         return state + self._policy.export(directory, directory / MODEL_DIRECTORY)
 
+    def _setups(self) -> Setups:
+        prepared = self._prepared
+        inputs, pad_id = prepared.inputs, prepared.pad_id
+        objective = prepared.kind.objective(inputs.config.training)
+        policy = learner_setup(
+            inputs, objective, pad_id=pad_id, num_optimizer_steps=prepared.total_steps
+        )
+        reference = reference_setup(inputs, objective.output, pad_id=pad_id)
+        return Setups({"Policy": policy}, {role: reference for role in self._crew.scorers})
+
+    def _score(self, role: Role, sequences: Sequence[np.ndarray]) -> list[np.ndarray]:
+        self._crew.turns.begin(role)
+        return self._crew.scorers[role].score(sequences)
+
     def leave_work(self) -> None:
+        for role, scorers in self._crew.scorers.items():
+            scorers.kill()
+            self._crew.turns.ended(role)
         self._policy.abandon()
         self._crew.turns.begin("Policy")

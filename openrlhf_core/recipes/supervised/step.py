@@ -6,7 +6,7 @@ samples, their objective and the frozen model that scores the samples first.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic
+from typing import Generic, TypeVar
 
 from openrlhf_core.algorithms.aggregate import LossAggregation
 from openrlhf_core.data.balance import BatchLimits, plan_updates
@@ -16,6 +16,8 @@ from openrlhf_core.objectives.objective import S
 from openrlhf_core.orchestration.learners import LearnerGroup
 from openrlhf_core.orchestration.turns import Turns
 from openrlhf_core.recipes.run.journal import Journal, Row, TrainingState
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -33,33 +35,34 @@ class StepSettings:
 
 
 @dataclass(frozen=True)
-class SupervisedWorkers(Generic[S]):
+class SupervisedWorkers(Generic[R, S]):
     """Who does the work of a step."""
 
-    stream: SampleStream[S]
+    stream: SampleStream[R]
+    """Rows of the training data, tokenised."""
+    to_samples: Callable[[Sequence[R]], Sequence[S]]
+    """Makes the objective's samples of rows; adds what a frozen model says of them, if any."""
     policy: LearnerGroup
     turns: Turns
-    add_scores: Callable[[Sequence[S]], Sequence[S]] | None
-    """Adds what a frozen model says of the samples; None: the objective needs no frozen model."""
 
 
 def train_step(
-    settings: StepSettings, workers: SupervisedWorkers[S], journal: Journal
+    settings: StepSettings, workers: SupervisedWorkers[R, S], journal: Journal
 ) -> TrainingState:
     """Does one step: a batch, its scores, one optimizer step."""
     row, state = journal.begin(), journal.state
-    samples = workers.stream.batch(state.data_cursor, settings.train_batch_size)
+    rows = workers.stream.batch(state.data_cursor, settings.train_batch_size)
     with journal.phase(row, "logprob"):
-        scored = samples if workers.add_scores is None else workers.add_scores(samples)
+        samples = workers.to_samples(rows)
     with journal.phase(row, "train"), journal.weights_change():
-        row.metrics |= learn(settings, workers, scored, row.step)
-    next_state = TrainingState(row.step, state.data_cursor + len(samples), state.policy_version + 1)
-    add_speed(row, scored, next_state.data_cursor / workers.stream.epoch_size)
+        row.metrics |= learn(settings, workers, samples, row.step)
+    next_state = TrainingState(row.step, state.data_cursor + len(rows), state.policy_version + 1)
+    add_speed(row, samples, next_state.data_cursor / workers.stream.epoch_size)
     return journal.finish(row, next_state)
 
 
 def learn(
-    settings: StepSettings, workers: SupervisedWorkers[S], samples: Sequence[S], step: int
+    settings: StepSettings, workers: SupervisedWorkers[R, S], samples: Sequence[S], step: int
 ) -> dict[str, float]:
     """Does the optimizer step and returns its metrics; none where no sample has a target."""
     workers.turns.begin("Policy")

@@ -38,6 +38,20 @@ class DataKeysSpec(SpecModel):
     prompt: ShortText = Field(
         "prompt", description="Column with the prompt: a string or a list of chat messages."
     )
+    response: ShortText | None = Field(
+        None,
+        description="Column with the response to the prompt, for recipes that learn from given "
+        "texts. Without it and `messages` the column `prompt` holds whole texts.",
+    )
+    messages: ShortText | None = Field(
+        None, description="Column with a whole chat, in place of `prompt` and `response`."
+    )
+    chosen: ShortText = Field(
+        "chosen", description="Column with the preferred response, for recipe DPO."
+    )
+    rejected: ShortText = Field(
+        "rejected", description="Column with the other response, for recipe DPO."
+    )
     label: ShortText | None = Field(
         None,
         description="Column that reward functions receive as `labels`. Without it they get ''.",
@@ -61,6 +75,12 @@ class DataSpec(SpecModel):
     prompt_max_length: PositiveInt = Field(
         1024, description="Longer prompts, in tokens, are left out; their number is reported."
     )
+    max_length: PositiveInt = Field(
+        2048,
+        description="Longest sample in tokens, for recipes that learn from given texts: longer "
+        "ones are cut at their end; those that lose all that is trained on are left out, and "
+        "counted.",
+    )
     packing: bool = Field(
         False,
         description="Concatenate the samples of a micro-batch instead of padding them. Faster "
@@ -77,6 +97,15 @@ def _one_prompt_form(data: DataSpec) -> Iterator[Violation]:
         )
 
 
+def _chats_need_a_template(data: DataSpec) -> Iterator[Violation]:
+    if data.keys.messages is not None and not data.apply_chat_template:
+        yield Violation(
+            at("keys.messages"),
+            "is set, and chats become text only through a chat template",
+            "set applyChatTemplate: true",
+        )
+
+
 def _template_has_a_place(data: DataSpec) -> Iterator[Violation]:
     if data.input_template is not None and "{}" not in data.input_template:
         yield Violation(
@@ -87,6 +116,13 @@ def _template_has_a_place(data: DataSpec) -> Iterator[Violation]:
 
 
 RULES: tuple[Rule, ...] = (
+    Rule(
+        on=DataSpec,
+        claim="keys.messages needs applyChatTemplate",
+        reads=("keys.messages", "applyChatTemplate"),
+        check=_chats_need_a_template,
+        cel="!has(self.keys.messages) || self.applyChatTemplate",
+    ),
     Rule(
         on=DataSpec,
         claim="at most one of applyChatTemplate and inputTemplate",

@@ -12,9 +12,9 @@ from openrlhf_core.spec.kinds.placement import Role
 
 T = TypeVar("T")
 
-RecipeName = Literal["RL"]
+RecipeName = Literal["RL", "SFT", "DPO"]
 RoleKind = Literal["Trained", "Frozen", "Engine"]
-Part = Literal["rl", "reward", "rollout", "weightSync", "model.reference"]
+Part = Literal["rl", "sft", "dpo", "reward", "rollout", "weightSync", "model.reference"]
 """Fields of `training`, dotted, that not every recipe reads."""
 
 
@@ -44,6 +44,13 @@ RECIPES: dict[str, Recipe] = {
         defaults=("rollout", "weightSync"),
         allows=("model.reference",),
         roles={"Policy": "Trained", "Reference": "Frozen", "Rollout": "Engine"},
+    ),
+    "SFT": Recipe(requires=(), defaults=("sft",), allows=(), roles={"Policy": "Trained"}),
+    "DPO": Recipe(
+        requires=(),
+        defaults=("dpo",),
+        allows=("model.reference",),
+        roles={"Policy": "Trained", "Reference": "Frozen"},
     ),
 }
 

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from openrlhf_core.spec.kinds.base import PositiveInt, SpecModel
 from openrlhf_core.spec.kinds.data import DataSpec
+from openrlhf_core.spec.kinds.dpo import DPOSpec
 from openrlhf_core.spec.kinds.learner import LearnerSpec, OptimizerSpec
 from openrlhf_core.spec.kinds.model import ModelsSpec
 from openrlhf_core.spec.kinds.placement import PlacementSpec, WeightSyncSpec
@@ -15,6 +16,7 @@ from openrlhf_core.spec.kinds.records import CheckpointSpec, LoggingSpec
 from openrlhf_core.spec.kinds.reward import RewardSpec
 from openrlhf_core.spec.kinds.rl import RLSpec
 from openrlhf_core.spec.kinds.rollout import RolloutSpec
+from openrlhf_core.spec.kinds.sft import SFTSpec
 
 T = TypeVar("T")
 
@@ -39,6 +41,14 @@ class TrainingSpec(SpecModel):
     )
     data: DataSpec = Field(description="The training data.")
     rl: RLSpec | None = Field(None, description="The algorithm of recipe RL.")
+    sft: SFTSpec | None = Field(
+        default_factory=_default("sft", SFTSpec),
+        description="Which tokens recipe SFT learns. Default: the defaults of its fields.",
+    )
+    dpo: DPOSpec | None = Field(
+        default_factory=_default("dpo", DPOSpec),
+        description="The loss of recipe DPO. Default: the defaults of its fields.",
+    )
     rollout: RolloutSpec | None = Field(
         default_factory=_default("rollout", RolloutSpec),
         description="The generation engines; for recipes that generate completions. "

@@ -75,7 +75,9 @@ def _decisions(training: TrainingSpec) -> dict[Role, Decision]:
 
 
 def _kl_is_measured(training: TrainingSpec) -> Decision:
-    """A reference is loaded only for a KL penalty, which compares the policy with it."""
+    """In recipe RL a reference is loaded only for a KL penalty; other recipes always need it."""
+    if training.recipe != "RL":
+        return Decision(True, f"recipe {training.recipe} always needs it")
     if training.rl is None:
         return Decision(False, "rl is not set")
     kl = resolve_rl(training.rl).kl
@@ -86,9 +88,10 @@ CONDITIONS: dict[Role, Condition] = {
     "Reference": Condition(
         decide=_kl_is_measured,
         reads=("rl.kl", "rl.algorithm"),
-        cel="has(self.rl) && (has(self.rl.kl) && has(self.rl.kl.coefficient) "
+        cel="(self.recipe != 'RL' || has(self.rl) && "
+        "(has(self.rl.kl) && has(self.rl.kl.coefficient) "
         "? self.rl.kl.coefficient > 0.0 : self.rl.algorithm in "
-        f"{cel_list(algorithms_where(lambda preset: preset.kl.needs_reference))})",
+        f"{cel_list(algorithms_where(lambda preset: preset.kl.needs_reference))}))",
         unless="rl.kl.coefficient is 0",
     )
 }

@@ -17,15 +17,15 @@ with collector_paused():
     passes.clear()
     import torch
     inside = len(passes)
-print(inside, gc.isenabled(), gc.get_freeze_count() > 100_000, len(gc.get_objects()) < 10_000)
+print(inside, gc.isenabled())
 """
 
 
-def test_an_import_inside_the_block_meets_no_collection_and_is_frozen_after_it() -> None:
+def test_an_import_inside_the_block_meets_no_collection() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", HEAVY], capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["0", "True", "True", "True"]
+    assert done.stdout.split() == ["0", "True"]
 
 
 def test_the_collector_comes_back_also_after_an_error() -> None:
@@ -33,7 +33,6 @@ def test_the_collector_comes_back_also_after_an_error() -> None:
         assert not gc.isenabled()
         raise ImportError("broken library")
     assert gc.isenabled()
-    gc.unfreeze()
 
 
 def test_a_block_inside_a_block_leaves_the_outer_one_paused() -> None:
@@ -42,4 +41,3 @@ def test_a_block_inside_a_block_leaves_the_outer_one_paused() -> None:
             pass
         assert not gc.isenabled()
     assert gc.isenabled()
-    gc.unfreeze()

@@ -15,7 +15,7 @@ from openrlhf_core.builtin.verifiers import copy, digits, sums
 
 def test_every_use_has_its_names():
     assert builtin_names("model") == ["tiny"]
-    assert builtin_names("data") == ["copy", "digits", "sums"]
+    assert builtin_names("data") == ["copy", "digits", "pairs", "sums"]
     assert builtin_names("function") == ["copy", "digits", "sums"]
 
 

@@ -32,9 +32,9 @@ def make_samples(count: int, is_trained: bool = True) -> list[SFTSample]:
 
 
 @pytest.fixture
-def workers(stage) -> SupervisedWorkers[SFTSample]:
+def workers(stage) -> SupervisedWorkers[SFTSample, SFTSample]:
     stream = SampleStream([SampleDataset("default", 1.0, make_samples(10), "x")], seed=1)
-    return SupervisedWorkers(stream, stage.workers.policy, stage.workers.turns, None)
+    return SupervisedWorkers(stream, list, stage.workers.policy, stage.workers.turns)
 
 
 def numbers_learned(stage) -> list[int]:
@@ -68,11 +68,11 @@ def test_a_row_has_loss_and_speed(stage, workers, tmp_path: Path) -> None:
 
 
 def test_a_frozen_model_scores_the_samples_first(stage, workers) -> None:
-    def add_scores(samples):
+    def score(samples):
         stage.diary.append("scores")
         return [replace(sample, token_ids=sample.token_ids + 100) for sample in samples]
 
-    train_step(SETTINGS, replace(workers, add_scores=add_scores), stage.journal)
+    train_step(SETTINGS, replace(workers, to_samples=score), stage.journal)
     assert stage.diary.index("scores") < stage.diary.index("learner updates")
     assert min(numbers_learned(stage)) >= 100
 

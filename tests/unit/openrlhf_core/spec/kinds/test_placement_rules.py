@@ -85,10 +85,13 @@ def test_the_weights_can_travel_by_the_backend(make_training, backend, groups, i
 
 def test_a_role_is_asked_for_only_where_a_recipe_has_it():
     toy = Recipe(requires=(), defaults=(), allows=(), roles={"Policy": "Trained"})
-    rules = {rule.claim.split()[0]: rule.cel for rule in role_rules({**RECIPES, "Toy": toy})}
+    table = {"RL": RECIPES["RL"], "Toy": toy}
+    rules = {rule.claim.split()[0]: rule.cel for rule in role_rules(table)}
     one = "self.placement.groups.filter(g, 'Policy' in g.roles).size() == 1"
     assert rules["Policy"] == one
     assert rules["Rollout"] == (
         "!(self.recipe in ['RL']) || self.placement.groups.exists(g, 'Rollout' in g.roles)"
     )
-    assert rules["Reference"].startswith("!(self.recipe in ['RL'] && has(self.rl) && (")
+    assert rules["Reference"].startswith(
+        "!(self.recipe in ['RL'] && (self.recipe != 'RL' || has(self.rl) && ("
+    )
