@@ -1,4 +1,4 @@
-"""The request to stop: set by a signal or POST /stop, seen by whoever waits in the driver."""
+"""The request to stop: a signal or POST /stop sets it, and every wait in the driver checks it."""
 
 import os
 import signal
@@ -8,6 +8,9 @@ from collections.abc import Callable
 from types import FrameType
 
 from openrlhf_core.spec.exit_codes import ExitCode, StopRequested
+
+TERMINATING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+"""Requests of others to end: SIGHUP when the terminal closes, SIGUSR1 before Slurm's time limit."""
 
 
 class StopFlag:
@@ -50,13 +53,14 @@ class StopFlag:
 
 
 def stop_on_signals(flag: StopFlag, second_interrupt: Callable[[], None]) -> None:
-    """Makes SIGTERM and the first SIGINT a request to stop; a second SIGINT exits 130 at once.
+    """Makes SIGTERM, SIGHUP, SIGUSR1 and the first SIGINT a request to stop.
 
-    `second_interrupt` runs before that exit, to end child processes.
+    A second SIGINT exits 130 at once; `second_interrupt` runs before that, to end child processes.
+    A signal that was ignored when this program began stays so: `nohup` ignores SIGHUP.
     """
 
     def on_terminate(number: int, frame: FrameType | None) -> None:
-        flag.request("SIGTERM")
+        flag.request(signal.Signals(number).name)
 
     def on_interrupt(number: int, frame: FrameType | None) -> None:
         if flag.is_requested:
@@ -64,5 +68,7 @@ def stop_on_signals(flag: StopFlag, second_interrupt: Callable[[], None]) -> Non
             os._exit(ExitCode.INTERRUPTED)
         flag.request("SIGINT; once more ends at once")
 
-    signal.signal(signal.SIGTERM, on_terminate)
+    for number in TERMINATING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, on_terminate)
     signal.signal(signal.SIGINT, on_interrupt)

@@ -18,7 +18,7 @@ from openrlhf_core.spec.run_config import DeviceConfig, PortsConfig, RunConfig
 def run(job: RLHFJob, manifest: Path, output: Path | None, ray_address: str | None) -> int:
     """Runs a sound job and returns the exit code of the driver."""
     if ray_address is None:
-        os.environ.update(local_ray_environment())
+        os.environ.update(local_ray_environment(os.environ))
     # torch, Ray and transformers take seconds to import; other commands do without.
     with collector_paused():
         from openrlhf_core import driver  # noqa: PLC0415

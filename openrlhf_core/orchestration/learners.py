@@ -1,6 +1,5 @@
 """The learner ranks of a trained role as Ray actors, and the group that calls them together."""
 
-import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from openrlhf_core.orchestration.actor_group import ActorGroup, Launcher
 from openrlhf_core.orchestration.collect import Call, Collect
 from openrlhf_core.orchestration.placement import Seat
 from openrlhf_core.orchestration.scoring import score
+from openrlhf_core.orchestration.worker_process import enter_worker
 from openrlhf_core.samples import OptimizerBatch
 from openrlhf_core.sources import Locator
 from openrlhf_core.spec.kinds.placement import Role
@@ -72,8 +72,7 @@ class LearnerActor:
     """A shell around one learner rank: builds it, forwards a call, returns."""
 
     def __init__(self, visible_devices: str | None) -> None:
-        if visible_devices is not None:
-            os.environ["CUDA_VISIBLE_DEVICES"] = visible_devices
+        enter_worker(visible_devices)
         self._setup: LearnerSetup
         self._rank: Rank
         self._learner: Learner

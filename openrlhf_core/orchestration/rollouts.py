@@ -1,6 +1,5 @@
 """The rollout engines as Ray actors, and the group that calls them together."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -21,6 +20,7 @@ from openrlhf_core.orchestration.actor_group import ActorGroup, Launcher
 from openrlhf_core.orchestration.collect import Call, Collect
 from openrlhf_core.orchestration.placement import Seat
 from openrlhf_core.orchestration.rollout_buffer import RolloutBuffer
+from openrlhf_core.orchestration.worker_process import enter_worker
 from openrlhf_core.sources import Locator
 from openrlhf_core.spec.planning.plan import PlannedEngine
 
@@ -54,8 +54,7 @@ class RolloutActor:
     """
 
     def __init__(self, visible_devices: str | None) -> None:
-        if visible_devices is not None:
-            os.environ["CUDA_VISIBLE_DEVICES"] = visible_devices
+        enter_worker(visible_devices)
         self._engine: RolloutEngine
 
     def build(self, setup: RolloutSetup) -> None:

@@ -3,7 +3,6 @@
 A scorer is the reference today. Its ranks work apart: each holds the whole model.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from openrlhf_core.objectives.outputs import ModelOutput
 from openrlhf_core.orchestration.actor_group import ActorGroup, Launcher
 from openrlhf_core.orchestration.collect import Call, Collect
 from openrlhf_core.orchestration.placement import Seat
+from openrlhf_core.orchestration.worker_process import enter_worker
 from openrlhf_core.sources import Locator
 from openrlhf_core.spec.kinds.placement import Role
 from openrlhf_core.spec.planning.plan import PlannedRank
@@ -42,8 +42,7 @@ class ScorerActor:
     """A shell around one frozen model: builds it, forwards a call, returns."""
 
     def __init__(self, visible_devices: str | None) -> None:
-        if visible_devices is not None:
-            os.environ["CUDA_VISIBLE_DEVICES"] = visible_devices
+        enter_worker(visible_devices)
         self._model: ReferenceModel
 
     def build(self, setup: ScorerSetup) -> None:

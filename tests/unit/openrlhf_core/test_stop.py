@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -57,30 +58,46 @@ def test_a_later_request_extends_nothing() -> None:
 
 PROGRAM = textwrap.dedent("""
     import time
+    from openrlhf_core.spec.exit_codes import StopRequested
     from openrlhf_core.stop import StopFlag, stop_on_signals
     flag = StopFlag(60.0)
     stop_on_signals(flag, lambda: print("ending children", flush=True))
     print("ready", flush=True)
     while not flag.is_requested:
         time.sleep(0.01)
-    print("requested", flush=True)
+    try:
+        flag.check()
+    except StopRequested as error:
+        reason = str(error).partition("(")[2].partition(")")[0].partition(";")[0]
+    print("requested by", reason, flush=True)
     time.sleep(30)
 """)
 
 
-def start() -> subprocess.Popen[str]:
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True)
+def start(*prefix: str) -> subprocess.Popen[str]:
+    command = [*prefix, sys.executable, "-c", PROGRAM]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
 def test_a_signal_is_a_request(number: signal.Signals) -> None:
     with start() as process:
         process.send_signal(number)
         assert process.stdout is not None
-        assert process.stdout.readline() == "requested\n"
+        assert process.stdout.readline() == f"requested by {number.name}\n"
+        os.kill(process.pid, signal.SIGKILL)
+
+
+def test_nohup_is_respected() -> None:
+    with start("nohup") as process:
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGUSR1)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "requested by SIGUSR1\n"
         os.kill(process.pid, signal.SIGKILL)
 
 
@@ -88,7 +105,7 @@ def test_a_second_interrupt_ends_children_and_exits_130() -> None:
     with start() as process:
         process.send_signal(signal.SIGINT)
         assert process.stdout is not None
-        assert process.stdout.readline() == "requested\n"
+        assert process.stdout.readline() == "requested by SIGINT\n"
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "ending children\n"
         assert process.wait(timeout=10) == 130
