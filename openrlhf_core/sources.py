@@ -19,7 +19,7 @@ from huggingface_hub.errors import (
 )
 
 from openrlhf_core.builtin.catalogue import Use as BuiltinUse
-from openrlhf_core.builtin.catalogue import builtin_names, builtin_path
+from openrlhf_core.builtin.catalogue import builtin_module, builtin_names, builtin_path
 from openrlhf_core.spec.exit_codes import ConfigurationError, RetryableError, RunError
 from openrlhf_core.spec.kinds.sources import Source, Use, parse_source
 
@@ -84,6 +84,8 @@ class Locator:
         if parsed.scheme == "python":
             return parsed.name
         path = self.locate(source, "function")
+        if parsed.scheme == "builtin":
+            return builtin_module(parsed.name)
         if path.is_dir():
             raise ConfigurationError(f"{source}: {path} is a directory; name the .py file in it")
         return path

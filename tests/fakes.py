@@ -24,7 +24,8 @@ from openrlhf_core.engines.protocols import (
 )
 from openrlhf_core.objectives.metrics import Measurement
 from openrlhf_core.orchestration.collect import Call
-from openrlhf_core.samples import OptimizerBatch
+from openrlhf_core.rewards.source import CheckStop, PartScores, Ticket
+from openrlhf_core.samples import OptimizerBatch, Rollout
 from openrlhf_core.spec.exit_codes import WorkAbandoned
 
 Diary = list[str]
@@ -195,3 +196,33 @@ class FakeSender:
 def implements_protocols(learner: FakeLearner, engine: FakeEngine) -> tuple[Learner, RolloutEngine]:
     """The type checker compares the fakes with the protocols here."""
     return learner, engine
+
+
+@dataclass
+class FakeRewardSource:
+    """Implements RewardSource: one part, whose score is a completion's first token."""
+
+    fails: Callable[[Rollout], bool] = lambda rollout: False
+    name: str = "fake"
+    weight: float = 1.0
+    submitted: dict[Ticket, Sequence[Rollout]] = field(default_factory=dict)
+    is_closed: bool = False
+
+    def wait_ready(self, check_stop: CheckStop) -> None:
+        check_stop()
+
+    def submit(self, rollouts: Sequence[Rollout], queries: Sequence[str]) -> Ticket:
+        assert len(rollouts) == len(queries)
+        ticket = len(self.submitted)
+        self.submitted[ticket] = rollouts
+        return ticket
+
+    def collect(self, ticket: Ticket, check_stop: CheckStop) -> list[PartScores]:
+        check_stop()
+        rollouts = self.submitted[ticket]
+        scores = [None if self.fails(r) else float(r.completion_ids[0]) for r in rollouts]
+        error = "a fake failure" if None in scores else None
+        return [PartScores(self.name, self.weight, scores, error)]
+
+    def close(self) -> None:
+        self.is_closed = True

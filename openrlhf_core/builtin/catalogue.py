@@ -1,4 +1,4 @@
-"""Where each `builtin://NAME` lies, and which names there are."""
+"""Which names `builtin://NAME` may take, and where each lies."""
 
 from pathlib import Path
 from typing import Literal
@@ -21,7 +21,7 @@ def builtin_names(use: Use) -> list[str]:
 
 
 def builtin_path(name: str, use: Use) -> Path:
-    """Path of what `builtin://<name>` means for this use.
+    """Returns the path of what `builtin://<name>` means for this use.
 
     Raises KeyError for a name that is not there; `builtin_names` lists those that are.
     """
@@ -29,3 +29,8 @@ def builtin_path(name: str, use: Use) -> Path:
         raise KeyError(name)
     folder, suffix = _FOLDERS[use]
     return _ROOT / folder / f"{name}{suffix}"
+
+
+def builtin_module(name: str) -> str:
+    """Returns the module of the reward function `builtin://<name>`; raises KeyError likewise."""
+    return f"openrlhf_core.builtin.verifiers.{builtin_path(name, 'function').stem}"

@@ -1,7 +1,7 @@
 """Waits for Ray calls: until they end, a stop is requested, or a worker is lost.
 
 A call is a reference with the name of the worker that it runs on, so that an error says which
-worker failed. The reward pool (reward_workers.py) waits by itself, because it replaces workers.
+worker failed. The reward pool (reward_pool.py) waits by itself, because it replaces workers.
 """
 
 import logging

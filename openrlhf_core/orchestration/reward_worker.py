@@ -1,13 +1,14 @@
-"""The process that runs users' reward code. A shell: it forwards to openrlhf_core.rewards.
+"""The process that runs users' reward code: a Ray actor that forwards to openrlhf_core.rewards.
 
 It imports neither torch nor the driver's modules, so that a worker that hung is soon replaced.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from openrlhf_core.rewards.call import RewardAnswer, RewardRequest, answer
+from openrlhf_core.rewards.home import RewardHome, enter_home
 from openrlhf_core.rewards.load import Code, RewardFunction, load_function
 from openrlhf_core.spec.exit_codes import ConfigurationError
 
@@ -21,17 +22,19 @@ class FunctionCode:
 
 
 class RewardWorker:
-    """One Ray actor; every method forwards one call."""
+    """One process of one home; every method forwards one call."""
 
-    def __init__(self, log_file: str | None) -> None:
-        self._functions: list[RewardFunction] = []
+    def __init__(self, home: RewardHome, log_file: str | None) -> None:
+        self._functions: dict[int, RewardFunction] = {}
         if log_file is not None:
             redirect_output(log_file)
+        enter_home(home)
 
-    def load(self, functions: Sequence[FunctionCode]) -> str | None:
-        """Imports the code of all functions; what is wrong with it, or None."""
+    def load(self, functions: Mapping[int, FunctionCode]) -> str | None:
+        """Imports the code of the numbered functions; returns what is wrong with it, or None."""
         try:
-            self._functions = [load_function(each.code, each.entry) for each in functions]
+            for number, function in functions.items():
+                self._functions[number] = load_function(function.code, function.entry)
         except ConfigurationError as error:
             return str(error)
         return None

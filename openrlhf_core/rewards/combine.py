@@ -1,22 +1,13 @@
-"""How the scores of several reward functions become one."""
+"""How the scores of several parts become one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from openrlhf_core.rewards.source import PartScores
 from openrlhf_core.samples import Rollout, ScoredRollout
 
 
-@dataclass(frozen=True)
-class PartScores:
-    """The raw scores of one reward function, one a rollout; None where its call failed."""
-
-    name: str
-    weight: float
-    scores: Sequence[float | None]
-
-
 def combine(rollouts: Sequence[Rollout], parts: Sequence[PartScores]) -> list[ScoredRollout]:
-    """Each rollout with score = sum of weight x raw score over the parts.
+    """Returns each rollout with score = sum of weight x raw score over the parts.
 
     A rollout of which any part failed has score None: half a sum would be another reward.
     """

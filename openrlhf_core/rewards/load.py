@@ -1,4 +1,4 @@
-"""A reward function from a user's file or module, and what is wrong with it in the user's lines."""
+"""Loads a user's reward function; errors name the user's own file and line."""
 
 import importlib
 import importlib.util
@@ -20,11 +20,10 @@ Code = Path | str
 
 
 def load_function(code: Code, entry: str) -> RewardFunction:
-    """The function `entry` of a .py file or of an importable module.
+    """Returns the function `entry` of a .py file or of an importable module.
 
-    A file may import its neighbours: its folder joins the end of sys.path. ConfigurationError
-    names the user's file and line when the import fails, or the functions that are there when
-    `entry` is not.
+    ConfigurationError names the user's file and line when the import fails, or the functions that
+    are there when `entry` is not.
     """
     module = import_module(code)
     name = str(code)
@@ -36,18 +35,20 @@ def load_function(code: Code, entry: str) -> RewardFunction:
             "or name another in the reward's `entry`"
         )
     if not callable(function):
-        raise ConfigurationError(f"{name}: {entry!r} is no function but {function!r}; make it one")
+        raise ConfigurationError(
+            f"{name}: {entry!r} is {function!r}, not a function; make it a function"
+        )
     check_parameters(function, f"{name}: {entry}")
     return function
 
 
 def import_module(code: Code) -> ModuleType:
-    """The user's module, run once; ConfigurationError when running it fails."""
+    """Runs the user's module once and returns it; ConfigurationError when that fails."""
     try:
         return importlib.import_module(code) if isinstance(code, str) else _import_file(code)
     except (Exception, SystemExit) as error:
         raise ConfigurationError(
-            f"the reward code {code} cannot be imported: {describe_error(error)}; mend the code"
+            f"the reward code {code} cannot be imported: {describe_error(error)}; fix the code"
         ) from None
 
 
@@ -89,15 +90,13 @@ def _is_ours(filename: str) -> bool:
 
 
 def _import_file(path: Path) -> ModuleType:
-    name = f"rlhf_reward_{sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
+    name = module_name(path)
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path.name} does not end in .py")
     module = importlib.util.module_from_spec(spec)
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
@@ -105,3 +104,17 @@ def _import_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def module_name(path: Path) -> str:
+    """Returns the name that a file is imported under: its own, where that is free.
+
+    A process pool of the user's sends functions by module and name, and the fresh interpreter at
+    the other end imports that module. A file whose name means another module here gets a made-up
+    name, which such a pool cannot import.
+    """
+    loaded = getattr(sys.modules.get(path.stem), "__file__", None)
+    is_free = path.stem not in sys.modules and path.stem not in sys.stdlib_module_names
+    if loaded == str(path) or (is_free and "." not in path.stem):
+        return path.stem
+    return f"rlhf_reward_{sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"

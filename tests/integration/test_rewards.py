@@ -9,8 +9,9 @@ import pytest
 from ray_lab import local_ray  # noqa: F401 - starts Ray
 from sample_builders import make_rollout
 
-from openrlhf_core.orchestration.reward_workers import RewardPool
-from openrlhf_core.samples import Prompt, Rollout, ScoredRollout
+from openrlhf_core.orchestration.reward_pool import RewardPool
+from openrlhf_core.rewards.rewards import Rewards, ScoredBatch
+from openrlhf_core.samples import Prompt, Rollout
 from openrlhf_core.sources import Locator
 from openrlhf_core.spec.exit_codes import ConfigurationError, StopRequested
 from openrlhf_core.spec.kinds.reward import RewardFunctionSpec
@@ -39,13 +40,13 @@ def make_pool(tmp_path: Path, code: str, num_workers: int = 2, **spec: Any) -> R
     return RewardPool([function], Locator(tmp_path), num_workers, tmp_path / "rewards.log")
 
 
-def score(pool: RewardPool, num_prompts: int = 3) -> list[ScoredRollout]:
+def score(pool: RewardPool, num_prompts: int = 3, group_size: int = 2) -> ScoredBatch:
     pool.wait_ready(nobody_stops)
-    return pool.score(*make_rollouts(num_prompts), nobody_stops)
+    return Rewards([pool]).score(*make_rollouts(num_prompts, group_size), nobody_stops)
 
 
-def values(scored: list[ScoredRollout]) -> list[float | None]:
-    return [each.score for each in scored]
+def values(scored: ScoredBatch) -> list[float | None]:
+    return [each.score for each in scored.rollouts]
 
 
 def test_scores_come_back_in_order_with_labels_columns_and_weights(tmp_path: Path):
@@ -61,8 +62,8 @@ def test_scores_come_back_in_order_with_labels_columns_and_weights(tmp_path: Pat
     scored = score(pool)
     # mine = 2 x prompt + sample / 2; digits of "a0" = 1/2
     assert values(scored) == [0.5 * (2 * p + s / 2) + 0.5 for p in range(3) for s in range(2)]
-    assert scored[3].parts == {"mine": 2.5, "digits": 0.5}
-    assert pool.last_error is None
+    assert scored.rollouts[3].parts == {"mine": 2.5, "digits": 0.5}
+    assert scored.error is None
     pool.close()
 
 
@@ -74,11 +75,12 @@ def test_a_failed_call_masks_its_group_alone(tmp_path: Path):
         "        raise ValueError('no such answer')\n"
         "    return [1.0] * len(queries)\n",
     )
-    assert values(score(pool)) == [1.0, 1.0, None, None, 1.0, 1.0]
-    assert pool.last_error is not None
-    assert "reward.py:3: ValueError: no such answer" in pool.last_error
-    assert values(pool.score(*make_rollouts(1), nobody_stops)) == [1.0, 1.0]
-    assert pool.last_error is None
+    scored = score(pool)
+    assert values(scored) == [1.0, 1.0, None, None, 1.0, 1.0]
+    assert "reward.py:3: ValueError: no such answer" in (scored.error or "")
+    scored = score(pool, 1)
+    assert values(scored) == [1.0, 1.0]
+    assert scored.error is None
     pool.close()
 
 
@@ -105,8 +107,9 @@ def test_a_worker_that_dies_or_hangs_is_replaced(tmp_path: Path, misdeed: str, w
         num_workers=1,
         timeout_seconds=1.0,
     )
-    assert values(score(pool)) == [None, None, 1.0, 1.0, 1.0, 1.0]
-    assert words in (pool.last_error or "")
+    scored = score(pool)
+    assert values(scored) == [None, None, 1.0, 1.0, 1.0, 1.0]
+    assert words in (scored.error or "")
     first, second = map(int, pids.read_text().split())
     assert wait_until_gone(first)
     pool.close()
@@ -184,11 +187,12 @@ def test_a_driver_that_is_late_itself_blames_no_worker(tmp_path: Path):
     def sleep_over_the_deadline() -> None:
         time.sleep(1.5)
 
-    assert values(pool.score(*make_rollouts(4, 1), sleep_over_the_deadline)) == [0, 1, 2, 3]
+    scored = Rewards([pool]).score(*make_rollouts(4, 1), sleep_over_the_deadline)
+    assert values(scored) == [0, 1, 2, 3]
     pool.close()
 
 
-def test_a_stop_breaks_off_and_the_next_score_starts_afresh(tmp_path: Path):
+def test_a_stop_breaks_off_and_the_next_submission_starts_afresh(tmp_path: Path):
     pool = make_pool(
         tmp_path,
         "import time\n"
@@ -204,9 +208,9 @@ def test_a_stop_breaks_off_and_the_next_score_starts_afresh(tmp_path: Path):
             raise StopRequested("stop")
 
     with pytest.raises(StopRequested):
-        pool.score(*make_rollouts(3), stop_after_a_second)
+        Rewards([pool]).score(*make_rollouts(3), stop_after_a_second)
     assert time.monotonic() < begin + 5
-    assert values(pool.score(*make_rollouts(2), nobody_stops)) == [0, 0, 1, 1]
+    assert values(score(pool, 2)) == [0, 0, 1, 1]
     pool.close()
 
 
@@ -220,6 +224,94 @@ def test_a_replacement_that_cannot_import_masks_what_is_left(tmp_path: Path):
         f"    open({str(mark)!r}, 'w')\n    os._exit(1)\n",
         num_workers=1,
     )
-    assert values(score(pool)) == [None] * 6
-    assert "its worker died" in (pool.last_error or "")
+    scored = score(pool)
+    assert values(scored) == [None] * 6
+    assert "its worker died" in (scored.error or "")
+    pool.close()
+
+
+def test_submissions_are_scored_together_and_collected_in_any_order(tmp_path: Path):
+    pool = make_pool(
+        tmp_path,
+        "def reward_func(queries, prompts, labels):\n    return [len(q) for q in queries]\n",
+    )
+    pool.wait_ready(nobody_stops)
+    rollouts, queries = make_rollouts(2)
+    first, second = pool.submit(rollouts, queries), pool.submit(rollouts[:1], ["four"])
+    assert list(pool.collect(second, nobody_stops)[0].scores) == [4]
+    assert list(pool.collect(first, nobody_stops)[0].scores) == [5, 5, 5, 5]
+    pool.close()
+
+
+POOLS = """
+import multiprocessing as mp
+from concurrent.futures import ProcessPoolExecutor
+
+def one(text):
+    return float(len(text))
+
+def scores(method, texts):
+    with ProcessPoolExecutor(2, mp_context=mp.get_context(method)) as pool:
+        return list(pool.map(one, texts))
+
+def fork(queries, prompts, labels):
+    return scores("fork", queries)
+
+def spawn(queries, prompts, labels):
+    return scores("spawn", queries)
+
+def forkserver(queries, prompts, labels):
+    return scores("forkserver", queries)
+"""
+
+
+@pytest.mark.parametrize("file", ["pools.py", "my-pools.py"])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_reward_may_score_in_processes_of_its_own(tmp_path: Path, method: str, file: str):
+    (tmp_path / file).write_text(POOLS)
+    function = RewardFunctionSpec(source=file, entry=method, timeout_seconds=30)
+    pool = RewardPool([function], Locator(tmp_path), 1)
+    scored = score(pool, 1)
+    assert (values(scored), scored.error) == ([5.0, 5.0], None)
+    pool.close()
+
+
+def test_each_reward_sees_the_modules_of_its_own_folder(tmp_path: Path, monkeypatch):
+    """Of four files utils.py: one beside each reward, one where the run starts, one on the path."""
+    elsewhere = tmp_path / "elsewhere"
+    for number, folder in enumerate(("a", "b", "start", "elsewhere")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "utils.py").write_text(f"VALUE = {number}\n")
+    code = "import utils\ndef reward_func(queries, prompts, labels):\n"
+    (tmp_path / "a" / "reward.py").write_text(code + "    return [utils.VALUE] * len(queries)\n")
+    (tmp_path / "b" / "reward.py").write_text(code + "    return [utils.VALUE] * len(queries)\n")
+    monkeypatch.chdir(tmp_path / "start")
+    monkeypatch.syspath_prepend(str(elsewhere))
+    functions = [
+        RewardFunctionSpec(name=folder, source=f"{folder}/reward.py", weight=weight)
+        for folder, weight in (("a", 10), ("b", 1))
+    ]
+    pool = RewardPool(functions, Locator(tmp_path), 2)
+    scored = score(pool, 1)
+    assert scored.rollouts[0].parts == {"a": 0, "b": 1}
+    pool.close()
+
+
+def test_the_users_directory_is_where_a_reward_reads_files_and_finds_modules(
+    tmp_path: Path, monkeypatch
+):
+    start, home = tmp_path / "start", tmp_path / "home"
+    for folder in (start, home):
+        folder.mkdir()
+        (folder / "statistics.py").write_text("raise SystemExit('not the library')\n")
+    (start / "answers.txt").write_text("3")
+    (start / "judge.py").write_text("FACTOR = 2\n")
+    (home / "reward.py").write_text(
+        "import judge, statistics\n"
+        "def reward_func(queries, prompts, labels):\n"
+        "    return [statistics.mean([judge.FACTOR * int(open('answers.txt').read())])] * 2\n"
+    )
+    monkeypatch.chdir(start)
+    pool = RewardPool([RewardFunctionSpec(source="reward.py")], Locator(home), 1)
+    assert values(score(pool, 1)) == [6.0, 6.0]
     pool.close()

@@ -12,7 +12,7 @@ from openrlhf_core.checkpoint_manifest import FileEntry
 from openrlhf_core.data.prompts import PromptStream
 from openrlhf_core.data.tokenizer import query_texts
 from openrlhf_core.orchestration.collect import make_collect
-from openrlhf_core.orchestration.reward_workers import RewardPool
+from openrlhf_core.orchestration.reward_pool import RewardPool
 from openrlhf_core.orchestration.weight_sync import WeightSync
 from openrlhf_core.recipes.crew import Crew, load_crew, start_crew
 from openrlhf_core.recipes.recipe import RunInputs
@@ -20,6 +20,7 @@ from openrlhf_core.recipes.rl.guard import ScoreGuard
 from openrlhf_core.recipes.rl.setups import make_setups, sync_backend
 from openrlhf_core.recipes.rl.step import RLWorkers, StepSettings, sync_weights, train_step
 from openrlhf_core.recipes.run.journal import Journal
+from openrlhf_core.rewards.rewards import Rewards
 from openrlhf_core.spec.kinds.placement import Role
 from openrlhf_core.spec.kinds.recipes import present
 from openrlhf_core.stop import StopFlag
@@ -49,7 +50,7 @@ class PreparedRL:
         config = self.inputs.config
         log = Path(config.output) / REWARD_LOG
         functions = present(config.training.reward).functions
-        rewards = RewardPool(functions, self.inputs.locator, log_file=log)
+        rewards = Rewards([RewardPool(functions, self.inputs.locator, log_file=log)])
         crew = start_crew(config, self.inputs.resolved, make_collect(stop))
         return RLSession(self, crew, rewards, stop)
 
@@ -57,9 +58,7 @@ class PreparedRL:
 class RLSession:
     """Implements `recipe.Session`."""
 
-    def __init__(
-        self, prepared: PreparedRL, crew: Crew, rewards: RewardPool, stop: StopFlag
-    ) -> None:
+    def __init__(self, prepared: PreparedRL, crew: Crew, rewards: Rewards, stop: StopFlag) -> None:
         assert crew.rollouts is not None, "recipe RL has engines"
         self._prepared = prepared
         self._settings = prepared.settings

@@ -14,7 +14,6 @@ from openrlhf_core.data.prompts import PromptStream
 from openrlhf_core.objectives.metrics import merge_updates
 from openrlhf_core.objectives.policy import PolicySample
 from openrlhf_core.orchestration.learners import LearnerGroup
-from openrlhf_core.orchestration.reward_workers import RewardPool
 from openrlhf_core.orchestration.rollouts import RolloutGroup
 from openrlhf_core.orchestration.scoring import ScorerGroup
 from openrlhf_core.orchestration.turns import Turns
@@ -23,6 +22,7 @@ from openrlhf_core.recipes.rl.experience import KnownLogprobs, describe, make_po
 from openrlhf_core.recipes.rl.guard import ScoreGuard, check_logprob_gap
 from openrlhf_core.recipes.rl.requests import make_requests, make_rollouts
 from openrlhf_core.recipes.run.journal import Journal, Row, TrainingState
+from openrlhf_core.rewards.rewards import Rewards
 from openrlhf_core.samples import OptimizerBatch, Prompt, Rollout
 from openrlhf_core.spec.planning.presets import DType, RLSettings
 
@@ -61,7 +61,7 @@ class RLWorkers:
 
     stream: PromptStream
     rollouts: RolloutGroup
-    rewards: RewardPool
+    rewards: Rewards
     policy: LearnerGroup
     reference: ScorerGroup | None
     """None: no KL divergence is measured."""
@@ -83,17 +83,17 @@ def train_step(
         rollouts = generate(settings, workers, prompts, state)
     with journal.phase(row, "reward"):
         scored = workers.rewards.score(rollouts, workers.queries(rollouts), workers.check_stop)
-    guard.observe(sum(s.score is not None for s in scored), workers.rewards.last_error)
+    guard.observe(scored.num_scored, scored.error)
     with journal.phase(row, "logprob"):
         known = known_logprobs(settings, workers, rollouts)
-    samples = make_policy_samples(scored, known, settings.rl)
+    samples = make_policy_samples(scored.rollouts, known, settings.rl)
     updates = plan_step_updates(settings, samples, row.step)
     with journal.phase(row, "train"), journal.weights_change():
         learned = learn(workers, updates)
     next_state = TrainingState(row.step, state.data_cursor + len(prompts), state.policy_version + 1)
     with journal.phase(row, "weight_sync"):
         sync_weights(workers, next_state.policy_version)
-    row.metrics |= learned | describe(scored, samples, known, settings.rl.kl)
+    row.metrics |= learned | describe(scored.rollouts, samples, known, settings.rl.kl)
     add_rollout_speed(row, workers.stream, next_state)
     check_gap(settings, row, state.policy_version)
     return journal.finish(row, next_state)

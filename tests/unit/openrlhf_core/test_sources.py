@@ -197,5 +197,6 @@ def test_code_is_a_file_or_a_module(tmp_path: Path):
     locator = Locator(tmp_path)
     assert locator.locate_code("reward.py") == tmp_path / "reward.py"
     assert locator.locate_code("python://package.rewards") == "package.rewards"
+    assert locator.locate_code("builtin://copy") == "openrlhf_core.builtin.verifiers.copy"
     with pytest.raises(ConfigurationError, match="is a directory"):
         locator.locate_code(str(tmp_path))

@@ -23,7 +23,8 @@ from openrlhf_core.orchestration.weight_sync import WeightSync
 from openrlhf_core.recipes.rl.guard import ScoreGuard
 from openrlhf_core.recipes.rl.step import RLWorkers, StepSettings, train_step
 from openrlhf_core.recipes.run.journal import Journal, TrainingState
-from openrlhf_core.samples import Prompt, Rollout, ScoredRollout
+from openrlhf_core.rewards.rewards import Rewards
+from openrlhf_core.samples import Prompt
 from openrlhf_core.spec.kinds.rl import RLSpec
 from openrlhf_core.spec.planning.presets import resolve_rl
 from openrlhf_core.stop import StopFlag
@@ -57,23 +58,6 @@ class FakeStream:
         return [Prompt(i, f"prompt {i}", np.array([i, 3], dtype=np.int32)) for i in ids]
 
 
-@dataclass
-class FakeRewards:
-    """Scores a completion by its first token; None when `fails`."""
-
-    fails: Callable[[Rollout], bool] = lambda rollout: False
-    last_error: str | None = None
-
-    def score(
-        self, rollouts: Sequence[Rollout], queries: Sequence[str], check_stop: Callable[[], None]
-    ) -> list[ScoredRollout]:
-        self.last_error = "a fake failure" if any(map(self.fails, rollouts)) else None
-        return [
-            ScoredRollout(r, None if self.fails(r) else float(r.completion_ids[0]))
-            for r in rollouts
-        ]
-
-
 class SilentDisplay:
     def wait_for(self, text: str) -> None: ...
     def count(self, text: str, done: int, total: int) -> None: ...
@@ -92,7 +76,7 @@ class Stage:
     stop: StopFlag
     learner: fakes.FakeLearner
     engine: fakes.FakeEngine
-    rewards: FakeRewards
+    rewards: fakes.FakeRewardSource
     store: CheckpointStore
     diary: fakes.Diary = field(default_factory=list)
 
@@ -139,7 +123,7 @@ def build_stage(output: Path, every_steps: int, stack: ExitStack) -> Stage:
     engines = ActorGroup("engine", [fakes.Handle(rollout_actor)], fakes.collect)
     rollouts = RolloutGroup(engines, 1, 4, fakes.collect)
     learner_actor.connect("gloo", SyncGroup("host", 1, 2, 1.0, 1), [])
-    rewards: Any = FakeRewards()
+    rewards = fakes.FakeRewardSource()
     stop = StopFlag(60.0)
     store = CheckpointStore(output, keep=2)
     stream: Any = FakeStream()
@@ -179,7 +163,7 @@ def build_stage(output: Path, every_steps: int, stack: ExitStack) -> Stage:
     workers = RLWorkers(
         stream=stream,
         rollouts=rollouts,
-        rewards=rewards,
+        rewards=Rewards([rewards]),
         policy=policy,
         reference=None,
         weight_sync=WeightSync(policy, rollouts, fakes.collect, "gloo", 1.0, 1),

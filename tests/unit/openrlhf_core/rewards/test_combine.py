@@ -3,8 +3,9 @@
 import numpy as np
 from sample_builders import make_rollout
 
-from openrlhf_core.rewards.combine import PartScores, combine
+from openrlhf_core.rewards.combine import combine
 from openrlhf_core.rewards.requests import make_request, split_calls
+from openrlhf_core.rewards.source import PartScores
 from openrlhf_core.samples import Prompt, Rollout
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from openrlhf_core.builtin.catalogue import builtin_names, builtin_path
-from openrlhf_core.rewards.load import load_function
+from openrlhf_core.rewards.load import load_function, module_name
 from openrlhf_core.spec.exit_codes import ConfigurationError
 
 
@@ -28,10 +28,13 @@ def test_two_files_of_one_name_do_not_meet(tmp_path: Path):
     assert [load_function(file, "reward_func")(1, 2, 3) for file in files] == ["a", "b"]
 
 
-def test_a_file_may_import_its_neighbour(tmp_path: Path):
-    write(tmp_path / "neighbour_of_reward.py", "VALUE = 3\n")
-    code = "import neighbour_of_reward as n\ndef reward_func(q, p, l):\n    return n.VALUE\n"
-    assert load_function(write(tmp_path / "reward.py", code), "reward_func")(1, 2, 3) == 3
+def test_a_file_has_its_own_name_where_that_is_free(tmp_path: Path):
+    assert module_name(tmp_path / "my rewards.py") == "my rewards"
+    assert module_name(tmp_path / "json.py").endswith("_json")
+    assert module_name(tmp_path / "graphlib.py").endswith("_graphlib"), "of the standard library"
+    assert module_name(tmp_path / "pytest.py").endswith("_pytest"), "another module has the name"
+    assert module_name(tmp_path / "v1.2.py").endswith("_v1.2"), "not one name"
+    assert module_name(tmp_path / "a" / "json.py") != module_name(tmp_path / "b" / "json.py")
 
 
 def test_a_file_runs_once_for_all_its_entries(tmp_path: Path):
@@ -89,7 +92,7 @@ def test_a_module_that_is_not_there_says_so():
     ("code", "words"),
     [
         ("def score(q, p, l): ...\n", r"no function 'reward_func' \(there are: score\)"),
-        ("reward_func = 3\n", "'reward_func' is no function but 3"),
+        ("reward_func = 3\n", "'reward_func' is 3, not a function"),
         ("def reward_func(queries): ...\n", "cannot be called as .*: too many positional"),
         ("def reward_func(a, b, c, *, d): ...\n", None),
         ("def reward_func(*everything): ...\n", None),
