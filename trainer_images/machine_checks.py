@@ -1,4 +1,4 @@
-"""Says, before anything is downloaded, what this machine lacks for the CPU stack, and the mend.
+"""Says, before anything is downloaded, what this machine lacks for the CPU stack, and the fix.
 
 Called by install_cpu.py. Runs under any Python from 3.8 on, so that a machine with another Python
 still gets all answers at once; hence the deferred annotations and no newer syntax.
@@ -87,7 +87,7 @@ class Problem:
     """One thing that is missing, and what to do about it."""
 
     what: str
-    mend: str
+    fix: str
 
 
 def find_problems(machine: Machine) -> list[Problem]:
@@ -227,10 +227,10 @@ def install_hint(machine: Machine, apt: str, dnf: str) -> str:
 
 
 def report(problems: list[Problem]) -> str:
-    """The answer for people: every problem with its mend."""
-    lines = [f"This machine is not ready: {len(problems)} thing(s) to mend, nothing was changed."]
+    """The answer for people: every problem with its fix."""
+    lines = [f"This machine is not ready: {len(problems)} thing(s) to fix, nothing was changed."]
     for problem in problems:
-        lines += [f"  - {problem.what}", f"    {problem.mend}"]
+        lines += [f"  - {problem.what}", f"    {problem.fix}"]
     return "\n".join(lines)
 
 

@@ -4,11 +4,11 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from openrlhf_core.garbage_collection import collector_paused
 from openrlhf_core.ray_environment import local_ray_environment
 from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.formats import DeviceKind
 from openrlhf_core.spec.kinds.job import RLHFJob
 from openrlhf_core.spec.planning.plan import Plan
 from openrlhf_core.spec.planning.resolve import resolve
@@ -55,7 +55,7 @@ def run(job: RLHFJob, manifest: Path, output: Path | None, ray_address: str | No
     return driver.run(config, surroundings, sys.stdout)
 
 
-def local_devices(plan: Plan, is_local: bool) -> tuple[Literal["CPU", "CUDA"], int]:
+def local_devices(plan: Plan, is_local: bool) -> tuple[DeviceKind, int]:
     """Returns the kind of device of this machine and how many GPUs it has.
 
     ConfigurationError when the plan needs more GPUs than there are.

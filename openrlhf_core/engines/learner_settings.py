@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from openrlhf_core.models.load import Attention, DeviceKind, Dtype
+from openrlhf_core.spec.kinds.formats import Attention, DeviceKind, DType
 from openrlhf_core.spec.kinds.learner import OptimizerSpec
 from openrlhf_core.spec.kinds.placement import Role
 
@@ -35,7 +35,7 @@ class Hardware:
 class ModelSettings:
     """How a model is held and run; its directory and its output are given beside it."""
 
-    dtype: Dtype
+    dtype: DType
     pad_id: int
     packing: bool = False
     attention: Attention = "Auto"

@@ -8,7 +8,7 @@ import importlib.util
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,12 +17,9 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from openrlhf_core.models.determinism import remove_dropout, without_randomness
 from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.formats import Attention, DeviceKind, DType
 
-Attention = Literal["Auto", "SDPA", "Eager", "FlashAttention2"]
-DeviceKind = Literal["CPU", "CUDA"]
-Dtype = Literal["BFloat16", "Float32"]
-
-DTYPES: dict[Dtype, torch.dtype] = {"BFloat16": torch.bfloat16, "Float32": torch.float32}
+DTYPES: dict[DType, torch.dtype] = {"BFloat16": torch.bfloat16, "Float32": torch.float32}
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 """Any one of them makes a tokenizer."""
@@ -30,7 +27,7 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt
 
 def load_causal_lm(
     directory: Path,
-    dtype: Dtype,
+    dtype: DType,
     attention: Attention,
     device_kind: DeviceKind,
     trust_remote_code: bool,

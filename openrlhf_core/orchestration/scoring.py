@@ -5,13 +5,14 @@ A scorer is the reference today. Its ranks work apart: each holds the whole mode
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import ray
 
 from openrlhf_core.data.balance import BatchLimits, plan_forward
 from openrlhf_core.engines.learner_settings import Hardware, ModelSettings
-from openrlhf_core.engines.reference_model import ReferenceModel
+from openrlhf_core.garbage_collection import collector_paused
 from openrlhf_core.objectives.outputs import ModelOutput
 from openrlhf_core.orchestration.actor_group import ActorGroup, Launcher
 from openrlhf_core.orchestration.collect import Call, Collect
@@ -20,6 +21,9 @@ from openrlhf_core.orchestration.worker_process import enter_worker
 from openrlhf_core.sources import Locator
 from openrlhf_core.spec.kinds.placement import Role
 from openrlhf_core.spec.planning.plan import PlannedRank
+
+if TYPE_CHECKING:
+    from openrlhf_core.engines.reference_model import ReferenceModel
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,12 @@ class ScorerSetup:
     output: ModelOutput
     hardware: Hardware
 
-    def make(self) -> ReferenceModel:
+    def make(self) -> "ReferenceModel":
         """Loads one copy of the model, in the process that calls this."""
+        # transformers takes seconds to import, and the driver has no use for models.
+        with collector_paused():
+            from openrlhf_core.engines.reference_model import ReferenceModel  # noqa: PLC0415
+
         directory = self.locator.locate(self.source, "model", self.model.trust_remote_code)
         return ReferenceModel(directory, self.model, self.hardware, self.output)
 

@@ -1,10 +1,11 @@
 """`RunConfig`: the input of the driver. `rlhf run` or the operator writes it once for each job."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from openrlhf_core.spec.kinds.base import NonNegativeFloat, PositiveInt, ShortText, SpecModel
+from openrlhf_core.spec.kinds.formats import DeviceKind
 from openrlhf_core.spec.kinds.training import TrainingSpec
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -21,7 +22,7 @@ class PortsConfig(SpecModel):
 class DeviceConfig(SpecModel):
     """What a placement device is."""
 
-    kind: Literal["CPU", "CUDA"] = Field(description="Kind of device.")
+    kind: DeviceKind = Field(description="Kind of device.")
     group_resources: bool = Field(
         True,
         description="Whether the nodes of a worker group offer the Ray resource "

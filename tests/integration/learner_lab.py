@@ -30,25 +30,25 @@ from openrlhf_core.engines.learner_settings import (
     TrainingSettings,
 )
 from openrlhf_core.engines.reference_model import ReferenceModel
-from openrlhf_core.models.load import Dtype
 from openrlhf_core.objectives.metrics import merge_updates
 from openrlhf_core.objectives.outputs import TokenLogprobs
 from openrlhf_core.objectives.policy import PolicyObjective, PolicySample
 from openrlhf_core.samples import OptimizerBatch
 from openrlhf_core.spec.exit_codes import ConfigurationError, NonFiniteError, WorkAbandoned
+from openrlhf_core.spec.kinds.formats import DType
 from openrlhf_core.spec.kinds.learner import OptimizerSpec
 from openrlhf_core.spec.planning.presets import KLSettings, PolicyLossSettings
 
 HARDWARE = Hardware("CPU", threads=1)
 STAGES = (0, 1, 2, 3)
-DTYPES: tuple[Dtype, ...] = ("Float32", "BFloat16")
+DTYPES: tuple[DType, ...] = ("Float32", "BFloat16")
 LAYOUTS = {
     "qwen2-tied": (Qwen2Config, Qwen2ForCausalLM, True),
     "qwen2-untied": (Qwen2Config, Qwen2ForCausalLM, False),
     "llama-tied": (LlamaConfig, LlamaForCausalLM, True),
     "llama-untied": (LlamaConfig, LlamaForCausalLM, False),
 }
-EXPORTED: tuple[tuple[str, int, Dtype], ...] = (
+EXPORTED: tuple[tuple[str, int, DType], ...] = (
     *((layout, 2, "Float32") for layout in LAYOUTS),
     ("llama-untied", 3, "Float32"),
     ("qwen2-tied", 0, "BFloat16"),
@@ -114,7 +114,7 @@ class Lab:
         self.work = work
 
     def learner(
-        self, stage: int, layout: str = "qwen2-tied", dtype: Dtype = "Float32", **options: Any
+        self, stage: int, layout: str = "qwen2-tied", dtype: DType = "Float32", **options: Any
     ) -> DeepSpeedLearner[PolicySample]:
         model = ModelSettings(dtype, pad_id=0)
         optimizer = OptimizerSpec(learning_rate=1e-2, gradient_clip=1e6, weight_decay=0.01)
@@ -210,7 +210,7 @@ class Lab:
             }
         return results
 
-    def reference(self, layout: str, dtype: Dtype, ids: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def reference(self, layout: str, dtype: DType, ids: Sequence[np.ndarray]) -> list[np.ndarray]:
         settings = ModelSettings(dtype, pad_id=0)
         model = ReferenceModel(self.work / layout, settings, HARDWARE, OBJECTIVE.output)
         return model.score([ids])[0]
@@ -253,7 +253,7 @@ class Lab:
         """Saves after two steps and goes on for two: what a resumed run must repeat."""
         return {name: self.save_and_go_on(name, *how) for name, how in CHECKPOINTS.items()}
 
-    def save_and_go_on(self, name: str, stage: int, dtype: Dtype) -> dict[str, Any]:
+    def save_and_go_on(self, name: str, stage: int, dtype: DType) -> dict[str, Any]:
         learner = self.learner(stage, dtype=dtype)
         for step in range(2):
             learner.update(self.batch(step))
@@ -264,7 +264,7 @@ class Lab:
         """Two steps, and a third that rank 0 alone is asked to leave; then a checkpoint."""
         return {name: self.abandon_and_save(name, *how) for name, how in CHECKPOINTS.items()}
 
-    def abandon_and_save(self, name: str, stage: int, dtype: Dtype) -> str:
+    def abandon_and_save(self, name: str, stage: int, dtype: DType) -> str:
         learner = self.learner(stage, dtype=dtype)
         for step in range(2):
             learner.update(self.batch(step), may_abandon=True)
@@ -338,7 +338,7 @@ class Lab:
         }
 
 
-CHECKPOINTS: dict[str, tuple[int, Dtype]] = {
+CHECKPOINTS: dict[str, tuple[int, DType]] = {
     **{f"zero-{stage}": (stage, "Float32") for stage in STAGES},
     **{f"zero-{stage}-bfloat16": (stage, "BFloat16") for stage in STAGES},
 }

@@ -219,6 +219,6 @@ def test_a_full_disk_is_a_clear_error_and_the_checkpoint_before_stays(tmp_path: 
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    error, after, mended = done.stdout.splitlines()
+    error, after, fixed = done.stdout.splitlines()
     assert "the disk is full (0 bytes free)" in error and "step-00000002" in error
-    assert (after, mended) == ("newest 1", "newest 2")
+    assert (after, fixed) == ("newest 1", "newest 2")

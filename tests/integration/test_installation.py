@@ -1,4 +1,4 @@
-"""A real pip in a real environment: what an interrupted installation left is mended."""
+"""A real pip in a real environment: what an interrupted installation left is repaired."""
 
 import sys
 import zipfile

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from openrlhf_core.models.load import DeviceKind, Dtype
+from openrlhf_core.spec.kinds.formats import DeviceKind, DType
 
 
 def deepspeed_config(
-    zero_stage: int, dtype: Dtype, gradient_clip: float, world_size: int, device_kind: DeviceKind
+    zero_stage: int, dtype: DType, gradient_clip: float, world_size: int, device_kind: DeviceKind
 ) -> dict[str, Any]:
     """DeepSpeed's JSON for a learner that counts its own micro-batches and scales its own loss.
 

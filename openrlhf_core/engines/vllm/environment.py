@@ -3,9 +3,7 @@
 The orchestration sets them on the Ray actor; vLLM reads them once, at import.
 """
 
-from typing import Literal
-
-DeviceKind = Literal["CPU", "CUDA"]
+from openrlhf_core.spec.kinds.formats import DeviceKind
 
 
 def engine_environment(device_kind: DeviceKind, threads: int) -> dict[str, str]:

@@ -6,13 +6,13 @@ from pydantic import ValidationError
 from vllm import LLM
 from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
 
-from openrlhf_core.engines.vllm.environment import DeviceKind
 from openrlhf_core.engines.vllm.model_directory import RolloutModel
-from openrlhf_core.engines.vllm.settings import EngineDtype, EngineSettings
+from openrlhf_core.engines.vllm.settings import EngineSettings
 from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.formats import DeviceKind, DType
 
 _WORKER_EXTENSION = "openrlhf_core.engines.vllm.worker_extension.WorkerExtension"
-_VLLM_DTYPES: dict[EngineDtype, Literal["bfloat16", "float32"]] = {
+_VLLM_DTYPES: dict[DType, Literal["bfloat16", "float32"]] = {
     "BFloat16": "bfloat16",
     "Float32": "float32",
 }

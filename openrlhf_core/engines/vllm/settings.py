@@ -1,13 +1,10 @@
 """What a rollout engine is made with, besides its model directory. Needs no vLLM."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-from openrlhf_core.engines.vllm.environment import DeviceKind
 from openrlhf_core.engines.weight_sync.backend import SyncBackend
+from openrlhf_core.spec.kinds.formats import DeviceKind, DType
 from openrlhf_core.spec.kinds.rollout import RolloutSpec
-
-EngineDtype = Literal["BFloat16", "Float32"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +14,7 @@ class EngineSettings:
     spec: RolloutSpec
     max_sequence_length: int
     """Longest prompt and completion together, in tokens."""
-    dtype: EngineDtype
+    dtype: DType
     seed: int
     device_kind: DeviceKind
     sync_backend: SyncBackend

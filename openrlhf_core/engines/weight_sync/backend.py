@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from openrlhf_core.engines.vllm.environment import DeviceKind
 from openrlhf_core.spec.exit_codes import ConfigurationError
+from openrlhf_core.spec.kinds.formats import DeviceKind
 from openrlhf_core.spec.planning.plan import Sharing
 
 RequestedBackend = Literal["Auto", "NCCL", "CUDAIPC", "Gloo"]

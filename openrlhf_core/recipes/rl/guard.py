@@ -1,12 +1,9 @@
 """Ends a run whose engines hold stale weights or whose rewards all fail."""
 
-from typing import Literal
-
 from openrlhf_core.spec.exit_codes import ConfigurationError, RetryableError
+from openrlhf_core.spec.kinds.formats import DType
 
-Dtype = Literal["BFloat16", "Float32"]
-
-GAP_BOUNDS: dict[Dtype, float] = {"Float32": 1e-3, "BFloat16": 0.2}
+GAP_BOUNDS: dict[DType, float] = {"Float32": 1e-3, "BFloat16": 0.2}
 """Largest credible mean |engine - learner| of a token's log-prob, by the engine's number format.
 
 With the same weights the two differ by about 1e-6 in float32 and by 0.01 to 0.1 in bfloat16, where
@@ -17,7 +14,7 @@ else than the engine (dropout of 0.1: 0.25), lie above the bound.
 STEPS_WITHOUT_SCORE = 3
 
 
-def check_logprob_gap(mean_gap: float, dtype: Dtype, policy_version: int) -> None:
+def check_logprob_gap(mean_gap: float, dtype: DType, policy_version: int) -> None:
     """Raises RetryableError when engine and learner cannot hold the same weights."""
     bound = GAP_BOUNDS[dtype]
     if mean_gap > bound:

@@ -24,7 +24,8 @@ from openrlhf_core.recipes.rl.requests import make_requests, make_rollouts
 from openrlhf_core.recipes.run.journal import Journal, Row, TrainingState
 from openrlhf_core.rewards.rewards import Rewards
 from openrlhf_core.samples import OptimizerBatch, Prompt, Rollout
-from openrlhf_core.spec.planning.presets import DType, RLSettings
+from openrlhf_core.spec.kinds.formats import DType
+from openrlhf_core.spec.planning.presets import RLSettings
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from openrlhf_core.spec.kinds.base import (
     PositiveInt,
     SpecModel,
 )
+from openrlhf_core.spec.kinds.formats import DType
 from openrlhf_core.spec.kinds.rule import Rule, Violation, at
 
 
@@ -38,7 +39,7 @@ class LearnerSpec(SpecModel):
     gradient_checkpointing: bool = Field(
         False, description="Recompute activations in the backward pass to save memory."
     )
-    dtype: Literal["BFloat16", "Float32"] = Field(
+    dtype: DType = Field(
         "BFloat16", description="Number format of the weights in forward and backward passes."
     )
 

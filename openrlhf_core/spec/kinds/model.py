@@ -1,11 +1,11 @@
 """`training.model`: which model fills which role."""
 
 from collections.abc import Iterator
-from typing import Literal
 
 from pydantic import Field
 
 from openrlhf_core.spec.kinds.base import LongText, SpecModel
+from openrlhf_core.spec.kinds.formats import Attention
 from openrlhf_core.spec.kinds.rule import Rule, Violation
 from openrlhf_core.spec.kinds.sources import ModelSource, TemplateSource
 
@@ -23,7 +23,7 @@ class ModelRoleSpec(SpecModel):
     source: ModelSource = Field(
         description="Location of the model, a directory in Hugging Face layout, as a source URI."
     )
-    attention: Literal["Auto", "SDPA", "Eager", "FlashAttention2"] = Field(
+    attention: Attention = Field(
         "Auto",
         description="Attention kernel of the learner. Auto takes FlashAttention 2 on CUDA when it "
         "is installed, else PyTorch's scaled dot product attention.",

@@ -1,11 +1,12 @@
 """`training.rollout`: the generation engines."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from openrlhf_core.spec.kinds.base import PositiveInt, ShortText, SpecModel
+from openrlhf_core.spec.kinds.formats import DType
 from openrlhf_core.spec.kinds.rule import Rule, Violation, at
 
 
@@ -53,7 +54,7 @@ class RolloutSpec(SpecModel):
     enforce_eager: bool = Field(
         False, description="Compile no graphs: starts sooner, generates more slowly."
     )
-    dtype: Literal["BFloat16", "Float32"] | None = Field(
+    dtype: DType | None = Field(
         None, description="Number format of the engine. Default: the learner's."
     )
 

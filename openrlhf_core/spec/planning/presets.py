@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from openrlhf_core.spec.kinds.formats import DType
 from openrlhf_core.spec.kinds.learner import LearnerSpec
 from openrlhf_core.spec.kinds.rl import (
     Aggregation,
@@ -25,7 +26,6 @@ from openrlhf_core.spec.kinds.rl import (
 )
 from openrlhf_core.spec.kinds.rollout import RolloutSpec, SamplingSpec
 
-DType = Literal["BFloat16", "Float32"]
 T = TypeVar("T")
 
 DEFAULT_MAX_TOKENS_PER_MICRO_BATCH = 16384

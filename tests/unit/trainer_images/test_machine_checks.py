@@ -1,4 +1,4 @@
-"""The machine is judged before anything is downloaded, all at once, each with its mend."""
+"""The machine is judged before anything is downloaded, all at once, each with its fix."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def test_a_complete_machine_has_no_problem() -> None:
 
 
 @pytest.mark.parametrize(
-    ("machine", "what", "mend"),
+    ("machine", "what", "fix"),
     [
         (replace(GOOD, compiler=None), "C++ compiler", "sudo apt-get install g++"),
         (
@@ -76,10 +76,10 @@ def test_a_complete_machine_has_no_problem() -> None:
         (replace(GOOD, system="Darwin", architecture="arm64"), "Darwin on arm64", "container"),
     ],
 )
-def test_each_missing_thing_is_named_with_its_mend(machine: Machine, what: str, mend: str) -> None:
+def test_each_missing_thing_is_named_with_its_mend(machine: Machine, what: str, fix: str) -> None:
     (problem,) = find_problems(machine)
     assert what in problem.what
-    assert mend in problem.mend
+    assert fix in problem.fix
 
 
 def test_all_problems_are_told_at_once() -> None:
@@ -90,7 +90,7 @@ def test_all_problems_are_told_at_once() -> None:
         interpreter=replace(GOOD_PYTHON, has_libnuma=False, has_headers=False, has_venv=False),
     )
     text = report(find_problems(bare))
-    assert "5 thing(s) to mend" in text
+    assert "5 thing(s) to fix" in text
     for word in ("g++", "libnuma1", "python3.11-dev", "python3.11-venv", "GiB"):
         assert word in text
 
