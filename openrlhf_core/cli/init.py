@@ -7,7 +7,7 @@ from typing import get_args
 
 from openrlhf_core.cli.problems import write_out
 from openrlhf_core.spec.exit_codes import ConfigurationError
-from openrlhf_core.spec.kinds.recipes import RECIPES
+from openrlhf_core.spec.kinds.recipes import RECIPES, RecipeName
 from openrlhf_core.spec.kinds.rl import Algorithm
 from openrlhf_core.spec.reading.validate import judge_content
 from openrlhf_core.spec.reading.yaml_scalars import resolve_plain
@@ -30,6 +30,24 @@ spec:
       train:
         # JSONL, JSON, CSV or Parquet with a column for each of `keys`
         - source: {data}
+{parts}    learner:
+      zeroStage: 2
+      dtype: {dtype}
+    optimizer:
+      learningRate: {learning_rate}
+    placement:
+      groups:
+        # roles that share a group take turns on its devices, roles in different groups work side
+        # by side
+        - {{name: all, roles: [{roles}], nodes: 1, devicesPerNode: 1}}
+    checkpoint: {{everySteps: 20, keep: 2}}
+    maxSteps: 100
+  # On a cluster:
+  # runtimeRef: {{name: cuda}}    # what the admin fixed: kubectl get clusterrlhfruntimes
+  # storage: {{output: {{size: 50Gi}}}}
+"""
+
+_RL = """\
       keys: {{prompt: prompt, label: label}}
       applyChatTemplate: false    # true renders prompts with the model's chat template
       promptMaxLength: 512        # longer prompts are left out
@@ -43,22 +61,39 @@ spec:
       rolloutBatchSize: 16        # prompts a step
     rollout:
       sampling: {{temperature: 1.0, maxTokens: 256}}
-    learner:
-      zeroStage: 2
-      dtype: {dtype}
-    optimizer:
-      learningRate: {learning_rate}
-    placement:
-      groups:
-        # roles that share a group take turns on its devices; give Rollout a group of its own to
-        # generate beside the learner
-        - {{name: all, roles: [Policy, Reference, Rollout], nodes: 1, devicesPerNode: 1}}
-    checkpoint: {{everySteps: 20, keep: 2}}
-    maxSteps: 100
-  # On a cluster:
-  # runtimeRef: {{name: cuda}}    # what the admin fixed: kubectl get clusterrlhfruntimes
-  # storage: {{output: {{size: 50Gi}}}}
 """
+_SFT = """\
+      keys: {{prompt: prompt, response: label}}    # or messages: a column with whole chats
+      applyChatTemplate: false    # true renders texts and chats with the model's chat template
+      maxLength: 2048             # longer samples are cut
+    sft:
+      lossOn: AssistantTurns      # or LastAssistantTurn, AllTokens
+"""
+_DPO = """\
+      keys: {{prompt: prompt, chosen: chosen, rejected: rejected}}
+      applyChatTemplate: false    # true renders prompts with the model's chat template
+      maxLength: 2048             # longer responses are cut
+    dpo:
+      loss: Sigmoid               # or IPO
+      beta: 0.1                   # larger holds the policy closer to the reference
+"""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a manifest of a recipe begins with."""
+
+    parts: str
+    """The lines that only this recipe has, as a template."""
+    data: str
+    """A dataset of such columns that ships with the package."""
+
+
+STARTS: dict[RecipeName, Start] = {
+    "RL": Start(_RL, "builtin://sums"),
+    "SFT": Start(_SFT, "builtin://copy"),
+    "DPO": Start(_DPO, "builtin://pairs"),
+}
 
 
 @dataclass(frozen=True)
@@ -68,7 +103,8 @@ class Wishes:
     recipe: str = "RL"
     algorithm: str = "GRPO"
     model: str = "builtin://tiny"
-    data: str = "builtin://sums"
+    data: str | None = None
+    """None: a small dataset that ships with the package."""
     reward: str = "builtin://sums"
     name: str = "my-run"
 
@@ -81,16 +117,18 @@ def init(wishes: Wishes) -> int:
 
 def manifest_text(wishes: Wishes) -> str:
     """The manifest that `rlhf init` prints."""
-    _check("--recipe", wishes.recipe, tuple(RECIPES))
+    _check("--recipe", wishes.recipe, tuple(STARTS))
     _check("--algorithm", wishes.algorithm, get_args(Algorithm))
     is_toy = wishes.model.startswith("builtin://")
+    recipe = next(name for name in STARTS if name == wishes.recipe)
+    start = STARTS[recipe]
     text = TEMPLATE.format(
         name=_quoted(wishes.name),
-        recipe=wishes.recipe,
-        algorithm=wishes.algorithm,
+        recipe=recipe,
+        parts=start.parts.format(reward=_quoted(wishes.reward), algorithm=wishes.algorithm),
         model=_quoted(wishes.model),
-        data=_quoted(wishes.data),
-        reward=_quoted(wishes.reward),
+        data=_quoted(wishes.data or start.data),
+        roles=", ".join(RECIPES[recipe].roles),
         dtype="Float32" if is_toy else "BFloat16",
         learning_rate="1.0e-3" if is_toy else "1.0e-6",
     )

@@ -114,14 +114,19 @@ def plan_command(
 @app.command("init")
 def init_command(
     *,
-    recipe: Annotated[str, typer.Option(help="What is trained: RL.")] = "RL",
+    recipe: Annotated[str, typer.Option(help="How the model is trained: RL, SFT or DPO.")] = "RL",
     algorithm: Annotated[
         str,
         typer.Option(help="GRPO, DrGRPO, RLOO, ReinforcePlusPlus or ReinforcePlusPlusBaseline."),
     ] = "GRPO",
     model: Annotated[str, typer.Option(help="Source of the model.")] = "builtin://tiny",
-    data: Annotated[str, typer.Option(help="Source of the prompts.")] = "builtin://sums",
-    reward: Annotated[str, typer.Option(help="Source of the reward code.")] = "builtin://sums",
+    data: Annotated[
+        str | None,
+        typer.Option(help="Source of the data. Default: a small dataset that ships with rlhf."),
+    ] = None,
+    reward: Annotated[
+        str, typer.Option(help="Source of the reward code, for RL.")
+    ] = "builtin://sums",
     name: Annotated[str, typer.Option(help="Name of the job.")] = "my-run",
 ) -> None:
     """Print a commented manifest that validates: rlhf init > job.yaml"""

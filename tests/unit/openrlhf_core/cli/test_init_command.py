@@ -4,6 +4,7 @@ from typing import get_args
 
 import pytest
 
+from openrlhf_core.spec.kinds.recipes import RECIPES
 from openrlhf_core.spec.kinds.rl import Algorithm
 from openrlhf_core.spec.reading.validate import judge_content
 
@@ -23,6 +24,15 @@ def test_every_algorithm_gives_a_sound_manifest(rlhf, algorithm):
     assert ended.out.count("#") > 5
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_gives_a_sound_manifest_that_places_its_roles(rlhf, recipe):
+    ended = rlhf("init", "--recipe", recipe)
+    assert ended.code == 0
+    training = job_of(ended).spec.training
+    assert training.recipe == recipe
+    assert training.placement.groups[0].roles == tuple(RECIPES[recipe].roles)
+
+
 def test_options_are_carried_over_whatever_they_look_like(rlhf):
     ended = rlhf("init", "--model", "no", "--data", "a: b #c", "--reward", "x.py", "--name", "yes")
     job = job_of(ended)
@@ -36,7 +46,7 @@ def test_options_are_carried_over_whatever_they_look_like(rlhf):
     ("arguments", "message"),
     [
         (["--algorithm", "grpo"], "--algorithm grpo: use one of GRPO"),
-        (["--recipe", "SFT"], "--recipe SFT: use one of RL"),
+        (["--recipe", "sft"], "--recipe sft: use one of RL, SFT, DPO"),
         (["--model", "s3://a/b"], "s3:// sources are not supported yet"),
         (["--name", "Bad Name"], "metadata.name"),
         (["--model", ""], "spec.training.model.policy.source"),
