@@ -27,7 +27,7 @@ SOURCES := openrlhf_core operator trainer_images tests examples benchmarks
 GENERATED := crds $(addprefix helm/rlhf-operator/,values.schema.json templates/crds templates/rbac/_rules.tpl)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-cluster fmt lint gen verify lock clean e2e e2e-images faults images run-operator bench
+.PHONY: help install install-dev demo test soak test-cluster fmt lint gen verify lock clean e2e e2e-images faults images run-operator bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +37,10 @@ demo: install ## install what a run needs, then watch a reward rise (the quickst
 	"$(BIN)/rlhf" run examples/quickstart-grpo.yaml --output "$(DEMO)"
 
 test: install-dev ## install what the tests need, then run them (PYTEST_ARGS='-k name')
-	"$(BIN)/python" -m pytest -m "not gpu and not cluster" $(PYTEST_ARGS)
+	"$(BIN)/python" -m pytest -m "not gpu and not cluster and not soak" $(PYTEST_ARGS)
+
+soak: install-dev ## run what takes too long for `make test` and write the table docs/soak.md
+	SOAK_TABLE=docs/soak.md "$(BIN)/python" -m pytest -m soak $(PYTEST_ARGS)
 
 test-cluster: install-dev ## run the tests that need an API server (LAB, or the cluster of KUBECONFIG)
 	"$(BIN)/python" -m pytest -m "cluster and not gpu" $(PYTEST_ARGS)
@@ -48,11 +51,11 @@ install: ## create .venv with the CPU stack
 install-dev: ## the same, with what tests and lint need
 	@$(call installer,--dev)
 
-fmt: install-dev ## format the code and mend what ruff can mend
+fmt: install-dev ## format the code and fix what ruff can fix
 	"$(BIN)/ruff" check --fix --quiet $(wildcard $(SOURCES)) || true
 	"$(BIN)/ruff" format --quiet $(wildcard $(SOURCES))
 
-lint: install-dev ## ruff, mypy --strict, and the arrows between the rooms
+lint: install-dev ## ruff, mypy --strict, and which folder may import which
 	"$(BIN)/ruff" format --check $(wildcard $(SOURCES))
 	"$(BIN)/ruff" check $(wildcard $(SOURCES))
 	"$(BIN)/mypy"

@@ -1,19 +1,31 @@
-"""The processes that integration tests share for a session."""
+"""The processes and the finished runs that integration tests share for a session."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import run_lab
 
 ROLLOUT_LAB = Path(__file__).parent / "labs" / "rollout_lab.py"
 CASE_SECONDS = 300.0
+RAY = str(Path(sys.executable).parent / "ray")
+PORT = "46379"
+ADDRESS = f"127.0.0.1:{PORT}"
+JOB_NUMBER = f"""
+import ray
+ray.init(address="{ADDRESS}", logging_level="ERROR", log_to_driver=False)
+print("job", ray.get_runtime_context().get_job_id(), "nodes", len(ray.nodes()))
+"""
 
 Measure = Callable[[str], dict[str, Any]]
 
@@ -70,3 +82,58 @@ def measure_case(workdir: Path, lab: "subprocess.Popen[str]", case: str) -> dict
 
 def last_lines(log: Path) -> str:
     return log.read_text(errors="replace")[-4000:]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], run_lab.Trained]:
+    """Runs an example as it is shipped, once for all tests, and returns what it left."""
+
+    @cache
+    def train(example: Path) -> run_lab.Trained:
+        output = tmp_path_factory.mktemp(example.stem) / "out"
+        finished = run_lab.run(output, manifest=example)
+        assert finished.exit_code == 0, finished.text
+        return run_lab.Trained(output, finished.text)
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> run_lab.Undisturbed:
+    """The long run beside another Ray that RAY_ADDRESS names."""
+    output = tmp_path_factory.mktemp("undisturbed") / "out"
+    with other_ray(), pytest.MonkeyPatch.context() as patched:
+        patched.setenv("RAY_ADDRESS", ADDRESS)
+        finished = run_lab.run(output, *run_lab.LONG)
+        patched.delenv("RAY_ADDRESS")
+        seen = subprocess.run(
+            [sys.executable, "-c", JOB_NUMBER],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env=os.environ,
+        )
+    return run_lab.Undisturbed(output, finished, seen)
+
+
+@contextmanager
+def other_ray() -> Iterator[None]:
+    """A Ray that somebody else started here."""
+    start = (RAY, "start", "--head", "--block", "--port", PORT, "--num-cpus=1")
+    with tempfile.TemporaryDirectory(prefix="other-", dir="/tmp") as directory:
+        process = subprocess.Popen(
+            [*start, "--include-dashboard=false", "--temp-dir", directory],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        for line in process.stdout:
+            if b"Ray runtime started" in line:
+                break
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)

@@ -4,7 +4,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import pytest
 import run_lab
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
@@ -39,21 +38,6 @@ def make_model(directory: Path, layout: str, is_tied: bool) -> None:
     tokenizer.save_pretrained(directory)
 
 
-def check(output: Path, finished: run_lab.Finished) -> list[dict[str, float]]:
-    assert finished.exit_code == 0, finished.text
-    curve = run_lab.curve(output)
-    assert len(curve) == 3
-    assert max(row["rollout/logprob_gap_max"] for row in curve) < 1e-4
-    return curve
-
-
-@pytest.mark.parametrize(("layout", "is_tied"), [("Qwen2", False), ("Llama", True)])
-def test_a_model_of_someone_elses_making_trains(tmp_path: Path, layout: str, is_tied: bool) -> None:
-    make_model(tmp_path / "model", layout, is_tied)
-    finished = run_lab.run(tmp_path / "out", *STEPS, f"model.policy.source={tmp_path / 'model'}")
-    check(tmp_path / "out", finished)
-
-
 SPLIT = """
 apiVersion: openrlhf.io/v1alpha1
 kind: RLHFJob
@@ -61,7 +45,7 @@ metadata: {name: split}
 spec:
   training:
     recipe: RL
-    model: {policy: {source: "builtin://tiny"}}
+    model: {policy: {source: MODEL}}
     reward: {functions: [{source: "builtin://digits"}]}
     data: {train: [{source: "builtin://digits"}], packing: true}
     rl:
@@ -81,9 +65,21 @@ spec:
 """
 
 
-def test_two_engines_beside_two_learner_ranks_and_two_references(tmp_path: Path) -> None:
+def check(output: Path, finished: run_lab.Finished) -> list[dict[str, float]]:
+    """Every step was done, with the learner's weights in every engine."""
+    assert finished.exit_code == 0, finished.text
+    curve = run_lab.curve(output)
+    assert len(curve) == 3
+    assert max(row["rollout/logprob_gap_max"] for row in curve) < 1e-4
+    return curve
+
+
+def test_an_untied_qwen2_on_two_engines_two_learner_ranks_and_two_references(
+    tmp_path: Path,
+) -> None:
+    make_model(tmp_path / "model", "Qwen2", is_tied=False)
     manifest = tmp_path / "split.yaml"
-    manifest.write_text(SPLIT)
+    manifest.write_text(SPLIT.replace("MODEL", str(tmp_path / "model")))
     finished = run_lab.run(tmp_path / "out", manifest=manifest)
     curve = check(tmp_path / "out", finished)
     assert 0.0 < curve[0]["kl/mean"] < 0.1, "the second update of a step has left the reference"
@@ -91,7 +87,9 @@ def test_two_engines_beside_two_learner_ranks_and_two_references(tmp_path: Path)
     assert "4 devices" in finished.text
 
 
-def test_kl_in_the_reward_with_whitened_returns(tmp_path: Path) -> None:
-    finished = run_lab.run(tmp_path / "out", *STEPS, "rl.algorithm=ReinforcePlusPlus")
+def test_a_tied_llama_with_kl_in_the_reward_and_whitened_returns(tmp_path: Path) -> None:
+    make_model(tmp_path / "model", "Llama", is_tied=True)
+    model = f"model.policy.source={tmp_path / 'model'}"
+    finished = run_lab.run(tmp_path / "out", *STEPS, "rl.algorithm=ReinforcePlusPlus", model)
     curve = check(tmp_path / "out", finished)
     assert "kl/mean" in curve[0]

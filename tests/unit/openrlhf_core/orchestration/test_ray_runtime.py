@@ -1,7 +1,7 @@
 """Where Ray puts its files and starts its processes, and a Ray that does not start."""
 
-import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def test_a_hangup_that_came_meanwhile_is_not_lost(tmp_path: Path) -> None:
     previous = signal.signal(signal.SIGHUP, lambda number, frame: heard.append(number))
     try:
         with starting_workers_in(str(tmp_path)):
-            os.kill(os.getpid(), signal.SIGHUP)
+            signal.pthread_kill(threading.get_ident(), signal.SIGHUP)
             assert not heard
         assert heard == [signal.SIGHUP]
     finally:
