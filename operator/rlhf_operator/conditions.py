@@ -57,6 +57,12 @@ class Reason(StrEnum):
     NO_CHECKPOINT = "NoCheckpoint"
     CHECKPOINT_COMMITTED = "CheckpointCommitted"
 
+    AS_EXPECTED = "AsExpected"
+    WRONG_ANSWER = "WrongAnswer"
+    WRONG_STATUS = "WrongStatus"
+    STATUS_REFUSED = "StatusRefused"
+    PASS_FAILED = "PassFailed"
+
     NOT_FINISHED = "NotFinished"
     DONE = "Done"
     DRIVER_FAILED = "DriverFailed"

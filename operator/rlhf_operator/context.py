@@ -2,19 +2,39 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
 
 import aiohttp
 
 from openrlhf_core.spec.kinds.runtime import RLHFRuntimeSpec
+from openrlhf_core.spec.kinds.status import RLHFJobStatus
 from rlhf_operator.cache import Cache, JobKey
 from rlhf_operator.clients.kubernetes import KubernetesClient
+from rlhf_operator.clock import Clock
 from rlhf_operator.metrics import OperatorMetrics
 from rlhf_operator.settings import Settings
 
 
+class Refusal(NamedTuple):
+    """When and why the API server refused a job's status."""
+
+    since: float
+    """By the monotonic clock."""
+    message: str
+
+
+class Stop(NamedTuple):
+    """A stop of an attempt that this process has seen."""
+
+    uid: str
+    attempt: int
+    since: datetime
+
+
 @dataclass
 class Memo:
-    """Answers that can not change, kept to save requests; losing them costs requests only."""
+    """What is kept in memory between passes. Losing it costs requests, or a grace period again."""
 
     runtimes: dict[JobKey, tuple[str, RLHFRuntimeSpec]] = field(default_factory=dict)
     """Snapshots, with the uid of the job."""
@@ -24,12 +44,27 @@ class Memo:
     """Finished jobs that were seen without a network policy, with their uid."""
     written: dict[JobKey, float] = field(default_factory=dict)
     """When a job's status was last written, by the monotonic clock."""
+    refusals: dict[JobKey, Refusal] = field(default_factory=dict)
+    """Jobs whose status the API server refused."""
+    unwritten: dict[JobKey, tuple[str, RLHFJobStatus]] = field(default_factory=dict)
+    """Statuses that could not be written at all, with the uid of the job."""
+    stops: dict[JobKey, Stop] = field(default_factory=dict)
+    """Since when attempts are being stopped: a status may be edited."""
+    failing: dict[JobKey, float] = field(default_factory=dict)
+    """Since when every pass of a job has failed, by the monotonic clock."""
 
     def forget(self, key: JobKey) -> None:
         """Drops what was kept about a job."""
-        self.runtimes.pop(key, None)
-        self.bare.pop(key, None)
-        self.written.pop(key, None)
+        for kept in (
+            self.runtimes,
+            self.bare,
+            self.written,
+            self.refusals,
+            self.unwritten,
+            self.stops,
+            self.failing,
+        ):
+            kept.pop(key, None)
 
 
 def direct_url(host: str, port: int) -> str:
@@ -47,5 +82,6 @@ class Context:
     cache: Cache
     metrics: OperatorMetrics
     memo: Memo = field(default_factory=Memo)
+    clock: Clock = field(default_factory=Clock)
     locate: Callable[[str, int], str] = direct_url
     """URL of a head's port; tests lead it to servers of their own."""

@@ -46,6 +46,10 @@ OUTPUT_DIRECTORY = "/var/rlhf/output"
 CACHE_DIRECTORY = "/var/rlhf/cache"
 CLAIMS_DIRECTORY = "/mnt/pvc"
 
+MAX_KUBERAY_NAME = 50
+MAX_ATTEMPT_DIGITS = 5
+"""With more, the name of a RayCluster would be longer than KubeRay takes."""
+
 TOKEN_ENV = "RAY_AUTH_TOKEN"
 TOKEN_KEY = "auth_token"
 
@@ -70,6 +74,13 @@ def ray_cluster_name(job_name: str, job_uid: str, attempt: int) -> str:
 def first_attempt_of(cluster_name: str) -> int:
     """The attempt that a RayCluster was made for, from its name."""
     return int(cluster_name.rsplit("-", 1)[1])
+
+
+def is_ray_cluster_name(cluster_name: str, job_name: str, job_uid: str) -> bool:
+    """Whether a RayCluster of that name may be the job's."""
+    stem, _, number = cluster_name.rpartition("-")
+    is_number = number.isascii() and number.isdigit() and len(number) <= MAX_ATTEMPT_DIGITS
+    return is_number and f"{stem}-0" == ray_cluster_name(job_name, job_uid, 0)
 
 
 def submission_id(job_name: str, attempt: int) -> str:
@@ -104,7 +115,19 @@ def group_resource(group_name: str) -> str:
 
 def head_service(cluster_name: str) -> str:
     """Service of the head that KubeRay makes."""
-    return f"{cluster_name}-head-svc"
+    return _kuberay_name(f"{cluster_name}-head-svc")
+
+
+def token_secret(cluster_name: str) -> str:
+    """Secret with the token of a RayCluster that KubeRay makes."""
+    return _kuberay_name(cluster_name)
+
+
+def _kuberay_name(name: str) -> str:
+    """Of a long name KubeRay keeps the end, and puts an r in place of a first character that may
+    not begin a name."""
+    kept = name[-MAX_KUBERAY_NAME:]
+    return kept if kept[0].isalpha() else f"r{kept[1:]}"
 
 
 def head_host(cluster_name: str, namespace: str, domain: str = "svc") -> str:

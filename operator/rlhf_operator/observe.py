@@ -8,12 +8,9 @@ from openrlhf_core.spec.kinds.job import RLHFJob
 from openrlhf_core.spec.kinds.runtime import RLHFRuntimeSpec
 from openrlhf_core.spec.kinds.status import RLHFJobStatus
 from openrlhf_core.spec.planning.plan import plan_hash
-from openrlhf_core.spec.progress import Progress
 from rlhf_operator import names
 from rlhf_operator.cache import JobKey
-from rlhf_operator.clients import progress as progress_client
-from rlhf_operator.clients import ray
-from rlhf_operator.clients.driver_log import read_log
+from rlhf_operator.clients.api_errors import NoSuchKind
 from rlhf_operator.clients.kubernetes import (
     CLAIMS,
     CONFIG_MAPS,
@@ -26,21 +23,31 @@ from rlhf_operator.clients.kubernetes import (
 from rlhf_operator.conditions import is_true
 from rlhf_operator.context import Context
 from rlhf_operator.desired.blueprint import Blueprint
-from rlhf_operator.desired.config_map import is_owned_by, runtime_from
+from rlhf_operator.desired.config_map import runtime_from
 from rlhf_operator.desired.resolve import resolve
 from rlhf_operator.desired.storage import claim_of, is_shared, sub_path_of
 from rlhf_operator.findings import Finding
-from rlhf_operator.heads import head_of, url_of
+from rlhf_operator.observe_head import HeadAnswer, ask_head
+from rlhf_operator.ownership import is_owned_by, own_clusters, own_pods
 from rlhf_operator.preflight import find_runtime, missing_findings, read
+from rlhf_operator.slots import Slot
 from rlhf_operator.state.kubernetes_objects import cluster_from, newest_warning, pod_from
-from rlhf_operator.state.observed import Driver, Group, Observed, Pod, Resolved, Trouble
+from rlhf_operator.state.observed import Group, Observed, Pod, Resolved, Trouble
 
 
 class Observer:
     """Looks once at one job; keeps the raw objects that it saw and the blueprint, for the acts."""
 
-    def __init__(self, context: Context, key: JobKey, job: RLHFJob, status: RLHFJobStatus) -> None:
+    def __init__(
+        self,
+        context: Context,
+        key: JobKey,
+        job: RLHFJob,
+        status: RLHFJobStatus,
+        slot: Slot,
+    ) -> None:
         self._context = context
+        self._slot = slot
         self._key = key
         self._job = job
         self._status = status
@@ -50,13 +57,14 @@ class Observer:
 
     async def observe(self) -> Observed:
         """Everything that decides what to do."""
-        clusters = self._own(self._context.cache.children("rayclusters", self._key))
+        cached = self._context.cache.children("rayclusters", self._key)
+        clusters = own_clusters(cached, self._key.name, self._uid)
         name = self._status.ray_cluster.name if self._status.ray_cluster else None
         self.cluster = next((raw for raw in clusters if raw["metadata"]["name"] == name), None)
         await self._confirm_cluster(name)
         pods = await self._pods(name)
         findings = () if self._is_finished else await self._resolve()
-        driver, silence, progress = await self._ask_head()
+        answer = await self._ask_head() or HeadAnswer()
         event = await self._warning_about(pods)
         others = [raw for raw in clusters if raw["metadata"]["name"] != name]
         return Observed(
@@ -69,15 +77,15 @@ class Observer:
             pods=tuple(pod for pod in pods if pod.cluster == name),
             other_pods=tuple(pod for pod in pods if pod.cluster != name),
             was_asked=self._is_asking,
-            driver=driver,
-            silence=silence,
-            progress=progress,
+            driver=answer.driver,
+            silence=answer.silence,
+            progress=answer.progress,
+            complaints=answer.complaints,
         )
 
-    def _own(self, raws: list[Object]) -> list[Object]:
-        """Children of this very job, not of an earlier one of the same name."""
-        uid = self._job.metadata.uid
-        return [raw for raw in raws if raw["metadata"]["labels"].get(names.LABEL_JOB_UID) == uid]
+    @property
+    def _uid(self) -> str:
+        return self._job.metadata.uid or ""
 
     @property
     def _is_live(self) -> bool:
@@ -103,7 +111,12 @@ class Observer:
         is_expected = cached is not None and known.uid in (None, cached["metadata"]["uid"])
         if is_expected or (cached is None and known.uid is None):
             return
-        self.cluster = await read(self._context, RAY_CLUSTERS, self._key.namespace, name)
+        try:
+            found = await read(self._context, RAY_CLUSTERS, self._key.namespace, name)
+        except NoSuchKind:  # KubeRay was taken away, and its RayClusters with it
+            found = None
+        own = own_clusters([found] if found else [], self._key.name, self._uid)
+        self.cluster = own[0] if own else None
 
     async def _pods(self, cluster: str | None) -> list[Pod]:
         """Pods of the job; listed anew when the head that the driver runs on seems gone."""
@@ -121,8 +134,9 @@ class Observer:
         return pods
 
     def _cached_pods(self) -> list[Pod]:
-        raws = self._own(self._context.cache.children("pods", self._key))
-        return [pod_from(raw) for raw in sorted(raws, key=lambda raw: str(raw["metadata"]["name"]))]
+        cache, key = self._context.cache, self._key
+        pods, clusters = cache.children("pods", key), cache.children("rayclusters", key)
+        return [pod_from(raw) for raw in own_pods(pods, clusters, key.name, self._uid)]
 
     async def _resolve(self) -> tuple[Finding, ...]:
         """Fills `runtime` and `blueprint`; finds what is wrong before the first attempt."""
@@ -140,7 +154,7 @@ class Observer:
 
     async def _snapshot(self) -> RLHFRuntimeSpec | None:
         """The runtime as it was when the first attempt began."""
-        uid, memo = self._job.metadata.uid or "", self._context.memo.runtimes
+        uid, memo = self._uid, self._context.memo.runtimes
         kept_uid, kept = memo.get(self._key, ("", None))
         if self._status.attempt is None or kept_uid == uid:
             return kept if kept_uid == uid else None
@@ -174,31 +188,13 @@ class Observer:
             output_path=sub_path_of(job.name, job.uid, output),
         )
 
-    async def _ask_head(self) -> tuple[Driver | None, str | None, Progress | None]:
-        """What the head and the driver say; why there is no answer, when there is none."""
+    async def _ask_head(self) -> HeadAnswer | None:
+        """What the head says, when it is to be asked."""
         attempt, cluster = self._status.attempt, self.cluster
         if not self._is_asking or cluster is None or attempt is None or not attempt.submission_id:
-            return None, None, None
-        try:
-            head = await head_of(self._context, cluster)
-            job = await ray.get_job(self._context.http, head, attempt.submission_id)
-        except ray.RayUnreachable as error:
-            return None, str(error), await self._progress(cluster)
-        if job is None:
-            return None, None, None
-        driver = Driver(job.status, job.exit_code, job.message)
-        if not driver.is_over:
-            return driver, None, await self._progress(cluster)
-        log = read_log(await ray.logs(self._context.http, head, attempt.submission_id))
-        ended = Driver(job.status, job.exit_code, job.message, log.last_lines, log.last_words)
-        return ended, None, log.progress
-
-    async def _progress(self, cluster: Object) -> Progress | None:
-        token = self._context.memo.tokens.get(cluster["metadata"]["uid"])
-        if token is None:
             return None
-        url = url_of(self._context, cluster, names.PROGRESS_PORT)
-        return await progress_client.get_progress(self._context.http, url, token)
+        async with self._slot.left():
+            return await ask_head(self._context, cluster, attempt.submission_id)
 
     async def _warning_about(self, pods: list[Pod]) -> Trouble | None:
         """What KubeRay or a kubelet said in an event, where no status says anything."""
@@ -218,7 +214,7 @@ class Observer:
 
     async def _has_policy(self) -> bool:
         """Asked only where no pods should be left: of a finished or suspended job."""
-        uid, bare = self._job.metadata.uid or "", self._context.memo.bare
+        uid, bare = self._uid, self._context.memo.bare
         is_idle = self._job.spec.suspend and not self._is_live
         if not (self._is_finished or is_idle) or (self._is_finished and bare.get(self._key) == uid):
             return False

@@ -8,6 +8,7 @@ from rlhf_operator import names
 from rlhf_operator.cache import JobKey
 from rlhf_operator.clients import ray
 from rlhf_operator.clients.api_errors import ApiError, Conflict, NotFound
+from rlhf_operator.clients.head_http import NoAnswer
 from rlhf_operator.clients.kubernetes import (
     CLAIMS,
     CONFIG_MAPS,
@@ -19,15 +20,20 @@ from rlhf_operator.clients.kubernetes import (
 )
 from rlhf_operator.context import Context
 from rlhf_operator.desired.blueprint import Blueprint
-from rlhf_operator.desired.config_map import config_map, is_owned_by, run_config
+from rlhf_operator.desired.config_map import config_map, run_config
 from rlhf_operator.desired.network_policy import network_policy
 from rlhf_operator.desired.ray_cluster import ray_cluster, workers_to_zero
 from rlhf_operator.desired.storage import output_claim
 from rlhf_operator.heads import head_of
 from rlhf_operator.observe import Observer
+from rlhf_operator.ownership import is_owned_by
+from rlhf_operator.release import remove_finalizer
+from rlhf_operator.slots import Slot
 from rlhf_operator.state import step as acts
 from rlhf_operator.state.situation import Situation
 
+TAKING = (acts.CreateCluster, acts.SubmitDriver)
+"""Acts that take devices: they must be recorded, so that they are not done again elsewhere."""
 ENTRYPOINT = "python -m openrlhf_core drive {path} --attempt {attempt}"
 
 
@@ -39,20 +45,30 @@ class Performer:
     """Performs the acts of one pass over one job."""
 
     def __init__(
-        self, context: Context, key: JobKey, raw: Object, observer: Observer, situation: Situation
+        self,
+        context: Context,
+        key: JobKey,
+        raw: Object,
+        observer: Observer,
+        situation: Situation,
+        *,
+        slot: Slot,
     ) -> None:
         self._context = context
         self._key = key
         self._observer = observer
         self._situation = situation
+        self._slot = slot
         self.job = raw
         """The job object; newer after an act that changed it."""
 
     async def perform(self, act: acts.Act) -> None:
         """Does it. Raises ActFailed."""
+        if isinstance(act, TAKING) and self._key in self._context.memo.unwritten:
+            raise ActFailed(f"{type(act).__name__}: not before the status can be written again")
         try:
             await PERFORM[type(act)](self, act)
-        except (ApiError, ray.RayUnreachable) as error:
+        except (ApiError, NoAnswer) as error:
             said = error.message if isinstance(error, ApiError) else str(error)
             raise ActFailed(f"{type(act).__name__}: {said}") from error
 
@@ -62,8 +78,10 @@ class Performer:
             await self._set_finalizers([*finalizers, names.FINALIZER])
 
     async def remove_finalizer(self, act: acts.RemoveFinalizer) -> None:
-        finalizers = self.job["metadata"].get("finalizers", [])
-        await self._set_finalizers([name for name in finalizers if name != names.FINALIZER])
+        patched = await remove_finalizer(self._context, self._key, self.job)
+        if patched is not None:
+            self.job = patched
+            self._context.cache.put_job(patched)
 
     async def delete_job(self, act: acts.DeleteJob) -> None:
         await self._delete(JOBS, self._key.name, self.job["metadata"]["uid"])
@@ -109,15 +127,17 @@ class Performer:
 
     async def submit_driver(self, act: acts.SubmitDriver) -> None:
         assert self._observer.cluster is not None
-        head = await head_of(self._context, self._observer.cluster)
         entrypoint = ENTRYPOINT.format(path=names.RUN_CONFIG_PATH, attempt=act.attempt)
         grace = int(self._situation.grace)
-        await ray.submit(self._context.http, head, act.submission_id, entrypoint, grace)
+        async with self._slot.left():
+            head = await head_of(self._context, self._observer.cluster)
+            await ray.submit(self._context.http, head, act.submission_id, entrypoint, grace)
 
     async def stop_driver(self, act: acts.StopDriver) -> None:
         assert self._observer.cluster is not None
-        head = await head_of(self._context, self._observer.cluster)
-        await ray.stop(self._context.http, head, act.submission_id)
+        async with self._slot.left():
+            head = await head_of(self._context, self._observer.cluster)
+            await ray.stop(self._context.http, head, act.submission_id)
 
     def _blueprint(self) -> Blueprint:
         if self._observer.blueprint is None:

@@ -11,11 +11,13 @@ from collections.abc import Awaitable, Callable
 
 from rlhf_operator.cache import JobKey
 from rlhf_operator.clients.api_errors import ApiError
+from rlhf_operator.slots import Slot
 
 logger = logging.getLogger(__name__)
 
 FIRST_BACKOFF = 1.0
 LAST_BACKOFF = 300.0
+MAX_DEAF_SECONDS = 10.0
 
 
 class Gone(Exception):
@@ -27,7 +29,7 @@ class WorkQueue:
 
     def __init__(
         self,
-        reconcile: Callable[[JobKey], Awaitable[float | None]],
+        reconcile: Callable[[JobKey, Slot], Awaitable[float | None]],
         concurrency: int,
         resync_seconds: float,
     ) -> None:
@@ -97,7 +99,7 @@ class WorkQueue:
                 delay = backoff(failures)
                 logger.exception("pass failed job=%s/%s retry_in=%.0fs", *key, delay)
             if self._is_open:
-                await self._sleep(waker, delay)
+                await self._sleep(waker, delay, failures)
         if not waker.is_set():
             self._wakers.pop(key, None)
         self._workers.pop(key, None)
@@ -108,11 +110,17 @@ class WorkQueue:
         async with self._slots:
             self._busy_since[key] = time.monotonic()
             try:
-                return await self._reconcile(key)
+                return await self._reconcile(key, Slot(self._slots))
             finally:
                 del self._busy_since[key]
 
-    async def _sleep(self, waker: asyncio.Event, delay: float | None) -> None:
+    async def _sleep(self, waker: asyncio.Event, delay: float | None, failures: int) -> None:
+        """Sleeps until woken or the time is over. After a failure events do not wake at once: what
+        the failed pass wrote is an event too."""
+        if failures and delay is not None:
+            deaf = min(delay, MAX_DEAF_SECONDS)
+            await asyncio.sleep(deaf)
+            delay -= deaf
         longest = self._resync * random.uniform(0.8, 1.2)
         try:
             await asyncio.wait_for(waker.wait(), longest if delay is None else min(delay, longest))

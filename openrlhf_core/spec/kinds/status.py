@@ -26,6 +26,7 @@ ConditionType = Literal[
     "Stalled",
     "Suspended",
     "CheckpointAvailable",
+    "Degraded",
     "Complete",
     "Failed",
 ]

@@ -10,9 +10,11 @@ from pydantic import ValidationError
 
 from openrlhf_core.spec.last_words import LAST_WORDS, LastWords
 from openrlhf_core.spec.progress import LAST_PROGRESS, Progress
-from rlhf_operator.clients.progress import parse_progress
+from rlhf_operator.clients.progress import read_progress
+from rlhf_operator.untrusted import clean_text, read_json
 
 MAX_LINES = 15
+MAX_CHARACTERS = 4000
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,16 @@ def read_log(text: str) -> DriverLog:
     others = [line for line in lines if not line.startswith((LAST_WORDS, LAST_PROGRESS))]
     return DriverLog(
         last_words=parse_last_words(words[-1]) if words else None,
-        progress=parse_progress(boards[-1]) if boards else None,
-        last_lines="\n".join(others[-MAX_LINES:]),
+        progress=read_progress(read_json(boards[-1].encode()))[0] if boards else None,
+        last_lines=clean_text("\n".join(others[-MAX_LINES:])[-MAX_CHARACTERS:], MAX_CHARACTERS),
     )
 
 
 def parse_last_words(text: str) -> LastWords | None:
     """The record that a JSON text holds, or None when it holds none, as when it was cut off."""
     try:
-        return LastWords.model_validate_json(text, extra="ignore")
+        record = LastWords.model_validate_json(text, extra="ignore")
     except ValidationError:
         return None
+    message = clean_text(record.message, MAX_CHARACTERS)
+    return LastWords(exit_code=record.exit_code, cause=record.cause, message=message)

@@ -53,6 +53,7 @@ PODS = Resource("v1", "pods")
 CONFIG_MAPS = Resource("v1", "configmaps")
 CLAIMS = Resource("v1", "persistentvolumeclaims")
 SECRETS = Resource("v1", "secrets")
+SERVICES = Resource("v1", "services")
 EVENTS = Resource("v1", "events")
 NETWORK_POLICIES = Resource("networking.k8s.io/v1", "networkpolicies")
 

@@ -103,6 +103,13 @@ PERMISSIONS: tuple[Permission, ...] = (
         "the Ray token that KubeRay made for a cluster of ours",
     ),
     Permission(
+        "",
+        ("services",),
+        ("get",),
+        "Namespace",
+        "see that the head's service is the one that KubeRay made",
+    ),
+    Permission(
         "networking.k8s.io",
         ("networkpolicies",),
         ("get", "create", "patch", "delete"),

@@ -41,6 +41,7 @@ def config_map(job: JobIdentity, config: RunConfig, runtime: RLHFRuntimeSpec) ->
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
+        "immutable": True,
         "metadata": job.child_metadata(names.config_map_name(job.name)),
         "data": {
             names.RUN_CONFIG_KEY: config.model_dump_json(
@@ -61,9 +62,3 @@ def runtime_from(config_map: Object) -> RLHFRuntimeSpec | None:
         return RLHFRuntimeSpec.model_validate_json(text, by_alias=True, by_name=False)
     except ValueError:
         return None
-
-
-def is_owned_by(child: Object, uid: str) -> bool:
-    """Whether the controller of a child is the job of that uid."""
-    owners = child.get("metadata", {}).get("ownerReferences", [])
-    return any(owner.get("controller") and owner.get("uid") == uid for owner in owners)

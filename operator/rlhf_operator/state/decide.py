@@ -28,11 +28,27 @@ from rlhf_operator.state.step import Act, Activity, StatusChanges, Step
 class Decision:
     """Perform the acts, then write the status, then look again after `requeue_seconds`."""
 
-    acts: tuple[Act, ...]
-    status: RLHFJobStatus
-    status_on_failure: Callable[[str], RLHFJobStatus]
-    """Written instead when an act fails: what was observed, without the step's changes."""
+    situation: Situation
+    step: Step
     requeue_seconds: float | None
+
+    @property
+    def acts(self) -> tuple[Act, ...]:
+        return self.step.acts
+
+    @property
+    def activity(self) -> Activity:
+        return self.step.activity
+
+    @property
+    def status(self) -> RLHFJobStatus:
+        """The status when every act was performed."""
+        return build_status(self.situation, self.step)
+
+    def status_on_failure(self, why: str) -> RLHFJobStatus:
+        """The status when an act failed: what was observed, without the step's changes."""
+        unchanged = replace(self.step, changes=StatusChanges(), verdict=None, failure=why)
+        return build_status(self.situation, unchanged)
 
 
 def end_if_over(situation: Situation) -> Step | None:
@@ -59,17 +75,7 @@ POLICIES: tuple[Callable[[Situation], Step | None], ...] = (
 def decide(situation: Situation) -> Decision:
     """The decision of the first policy that answers; the last one always does."""
     step = next(step for policy in POLICIES if (step := policy(situation)) is not None)
-    return Decision(
-        acts=step.acts,
-        status=build_status(situation, step),
-        status_on_failure=lambda why: build_status(situation, without_changes(step, why)),
-        requeue_seconds=_bounded(situation, step),
-    )
-
-
-def without_changes(step: Step, failure: str) -> Step:
-    """The step as far as it went when an act failed."""
-    return replace(step, changes=StatusChanges(), verdict=None, failure=failure)
+    return Decision(situation, step, _bounded(situation, step))
 
 
 def _bounded(situation: Situation, step: Step) -> float | None:

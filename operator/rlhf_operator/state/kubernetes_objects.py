@@ -1,15 +1,20 @@
-"""Raw objects of the API server become Observed's pods and clusters. The only reader of their
-shape: KubeRay's and Kubernetes' fields are named here and nowhere else."""
+"""Raw objects of the API server become the pods and clusters of `observed`.
 
-from collections.abc import Iterable, Mapping
+Fields of Kubernetes and KubeRay are named here and nowhere else.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rlhf_operator import names
 from rlhf_operator.conditions import Reason
 from rlhf_operator.state.observed import Cluster, Pod, Trouble
+from rlhf_operator.untrusted import clean_text, reason_word
 
 Object = Mapping[str, Any]
 RAY_CONTAINER = 0
+MAX_MESSAGE = 2000
+MAX_IMAGE = 1000
 PASSING = frozenset({"Unhealthy"})
 """Warnings that every pod gets while it starts: a probe that is asked too early."""
 
@@ -30,7 +35,7 @@ def pod_from(raw: Object) -> Pod:
         is_disrupted=_condition(raw, "DisruptionTarget") == "True",
         trouble=pod_trouble(raw),
         is_out_of_memory=any(_was_killed_for_memory(container) for container in containers),
-        image=str(containers[RAY_CONTAINER].get("imageID", "")) if containers else "",
+        image=_image(containers),
     )
 
 
@@ -48,11 +53,16 @@ def cluster_from(raw: Object, event: Trouble | None = None) -> Cluster:
     )
 
 
+def _image(containers: Sequence[Object]) -> str:
+    image = containers[RAY_CONTAINER].get("imageID", "") if containers else ""
+    return clean_text(image, MAX_IMAGE)
+
+
 def cluster_trouble(raw: Object) -> Trouble | None:
     """Pods that KubeRay could not make: quota, admission, a template that is refused."""
     for condition in raw.get("status", {}).get("conditions", []):
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
-            return Trouble(str(condition.get("reason")), str(condition.get("message")))
+            return trouble(condition.get("reason"), "FailedCreate", condition.get("message"))
     return None
 
 
@@ -81,7 +91,12 @@ def newest_warning(events: Iterable[Object]) -> Trouble | None:
     last = max(warnings, key=_time_of_event)
     involved = last.get("involvedObject", {})
     where = f"{str(involved.get('kind', 'object')).lower()} {involved.get('name', '')}"
-    return Trouble(str(last.get("reason")), f"{where}: {last.get('message', '')}")
+    return trouble(last.get("reason"), "Warning", f"{where}: {last.get('message', '')}")
+
+
+def trouble(reason: Any, otherwise: str, message: Any) -> Trouble:
+    """Words of Kubernetes, KubeRay or whoever wrote an event, within the bounds of a condition."""
+    return Trouble(reason_word(reason, otherwise), clean_text(message, MAX_MESSAGE))
 
 
 def _container_trouble(container: Object, where: str) -> Trouble | None:
@@ -91,11 +106,11 @@ def _container_trouble(container: Object, where: str) -> Trouble | None:
     waiting = state.get("waiting")
     if waiting:
         said = waiting.get("message") or _last_exit(container)
-        return Trouble(str(waiting.get("reason") or "Waiting"), f"{where}: {said}".rstrip(": "))
+        return trouble(waiting.get("reason"), "Waiting", f"{where}: {said}".rstrip(": "))
     ended = state.get("terminated")
     if ended and ended.get("exitCode"):
         message = f"{where}: container {name} exited with code {ended.get('exitCode')}"
-        return Trouble(str(ended.get("reason") or "Error"), message)
+        return trouble(ended.get("reason"), "Error", message)
     return None
 
 
@@ -112,15 +127,15 @@ def _was_killed_for_memory(container: Object) -> bool:
 def _unscheduled(raw: Object, where: str) -> Trouble | None:
     for condition in raw.get("status", {}).get("conditions", []):
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            reason = str(condition.get("reason") or Reason.UNSCHEDULABLE)
-            return Trouble(reason, f"{where}: {condition.get('message', '')}")
+            message = f"{where}: {condition.get('message', '')}"
+            return trouble(condition.get("reason"), Reason.UNSCHEDULABLE, message)
     return None
 
 
 def _failed_pod(status: Object, where: str) -> Trouble | None:
     if status.get("phase") != "Failed":
         return None
-    return Trouble(str(status.get("reason") or "Failed"), f"{where}: {status.get('message', '')}")
+    return trouble(status.get("reason"), "Failed", f"{where}: {status.get('message', '')}")
 
 
 def _condition(raw: Object, name: str) -> str | None:

@@ -128,6 +128,8 @@ class Observed:
     silence: str | None = None
     """Why the head gave no answer, when it was asked and gave none."""
     progress: Progress | None = None
+    complaints: tuple[Finding, ...] = ()
+    """What was wrong in what others said, and was left out."""
 
     @property
     def clusters(self) -> tuple[Cluster, ...]:

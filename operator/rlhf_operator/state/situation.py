@@ -33,6 +33,8 @@ class Situation:
     observed: Observed
     now: datetime
     limits: Limits = Limits()
+    stopping_since: datetime | None = None
+    """When the operator first saw that the live attempt is being stopped, by its own memory."""
 
     @property
     def attempt(self) -> AttemptStatus | None:
@@ -83,6 +85,14 @@ class Situation:
     def seconds_since(self, time: str | None) -> float:
         """Seconds since a time of the status; 0 when there is none."""
         return 0.0 if time is None else (self.now - from_text(time)).total_seconds()
+
+    @property
+    def stopping_seconds(self) -> float:
+        """How long the live attempt has been stopping: by the status, which may be edited, or by
+        the operator's memory, which a restart loses; the longer of both."""
+        stop_time = self.attempt.stop_time if self.attempt is not None else None
+        seen = self.now - (self.stopping_since or self.now)
+        return max(self.seconds_since(stop_time), seen.total_seconds())
 
     def later(self, seconds: float) -> datetime:
         return self.now + timedelta(seconds=seconds)

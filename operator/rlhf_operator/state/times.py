@@ -9,8 +9,12 @@ def to_text(time: datetime) -> str:
 
 
 def from_text(text: str) -> datetime:
-    """The time that a text of the API server or of ours says."""
-    return datetime.fromisoformat(text)
+    """The time that a text of the API server or of ours says; without a zone it is UTC.
+
+    Raises ValueError.
+    """
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
 def from_unix(seconds: float) -> datetime:

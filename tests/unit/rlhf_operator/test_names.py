@@ -8,9 +8,21 @@ LONGEST = "a" * 40
 
 def test_the_longest_job_name_gives_a_cluster_name_that_kuberay_takes() -> None:
     name = names.ray_cluster_name(LONGEST, UID, 999)
-    # KubeRay cuts names of Secrets and pods to 50 characters, and refuses clusters above 53.
-    assert len(name) <= 50
-    assert len(names.head_service(name)) <= 63
+    assert len(name) <= 53
+    assert len(names.ray_cluster_name(LONGEST, UID, 99_999)) <= 53
+
+
+def test_long_names_of_kuberays_children_keep_their_end() -> None:
+    name = names.ray_cluster_name("a2" * 20, UID, 12_345)
+    assert names.token_secret(name) == "a2" * 19 + "-0f1e2-12345"
+    assert names.head_service(name) == "ra2a2a2a2a2a2a2a2a2a2a2a2a2a2-0f1e2-12345-head-svc"
+    assert names.head_service("demo-0f1e2-1") == "demo-0f1e2-1-head-svc"
+
+
+def test_only_names_that_we_give_are_the_jobs() -> None:
+    assert names.is_ray_cluster_name("demo-0f1e2-1", "demo", UID)
+    for name in ("demo-0f1e2-", "demo-0f1e2-x", "demo-0f1e2-123456", "demo-1-0f1e2-1", "demo", ""):
+        assert not names.is_ray_cluster_name(name, "demo", UID), name
 
 
 def test_another_job_of_the_same_name_never_meets_this_ones_pods() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rlhf_operator.cache import JobKey
+from rlhf_operator.slots import Slot
 from rlhf_operator.workqueue import Gone, WorkQueue, backoff
 
 A, B = JobKey("team-a", "a"), JobKey("team-a", "b")
@@ -26,7 +27,7 @@ def test_wakes_during_a_pass_make_one_more_pass() -> None:
         passes: list[JobKey] = []
         gate = asyncio.Event()
 
-        async def reconcile(key: JobKey) -> None:
+        async def reconcile(key: JobKey, slot: Slot) -> None:
             passes.append(key)
             await gate.wait()
 
@@ -48,7 +49,7 @@ def test_passes_of_different_jobs_run_side_by_side_within_the_bound() -> None:
     async def inside() -> None:
         busy, most = 0, 0
 
-        async def reconcile(key: JobKey) -> None:
+        async def reconcile(key: JobKey, slot: Slot) -> None:
             nonlocal busy, most
             busy += 1
             most = max(most, busy)
@@ -70,7 +71,7 @@ def test_nothing_runs_before_the_queue_is_open_and_nothing_is_forgotten() -> Non
     async def inside() -> None:
         passes: list[JobKey] = []
 
-        async def reconcile(key: JobKey) -> None:
+        async def reconcile(key: JobKey, slot: Slot) -> None:
             passes.append(key)
 
         queue = WorkQueue(reconcile, concurrency=2, resync_seconds=60)
@@ -91,7 +92,7 @@ def test_a_job_is_looked_at_again_after_the_delay_it_asks_for() -> None:
     async def inside() -> None:
         passes: list[JobKey] = []
 
-        async def reconcile(key: JobKey) -> float:
+        async def reconcile(key: JobKey, slot: Slot) -> float:
             passes.append(key)
             return 0.01
 
@@ -109,7 +110,7 @@ def test_a_worker_ends_with_its_job_and_begins_again_with_a_new_one() -> None:
     async def inside() -> None:
         passes: list[JobKey] = []
 
-        async def reconcile(key: JobKey) -> float | None:
+        async def reconcile(key: JobKey, slot: Slot) -> float | None:
             passes.append(key)
             raise Gone(key)
 
@@ -132,7 +133,7 @@ def test_a_pass_that_fails_is_tried_again_and_harms_no_other_job(
     async def inside() -> None:
         passes: list[JobKey] = []
 
-        async def reconcile(key: JobKey) -> None:
+        async def reconcile(key: JobKey, slot: Slot) -> None:
             passes.append(key)
             if key == A:
                 raise RuntimeError("poison")
@@ -154,7 +155,7 @@ def test_closing_lets_a_pass_under_way_end() -> None:
     async def inside() -> None:
         done: list[JobKey] = []
 
-        async def reconcile(key: JobKey) -> None:
+        async def reconcile(key: JobKey, slot: Slot) -> None:
             await asyncio.sleep(0.05)
             done.append(key)
 

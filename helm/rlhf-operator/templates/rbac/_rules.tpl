@@ -36,6 +36,10 @@
 - apiGroups: [""]
   resources: ["secrets"]
   verbs: ["get"]
+# see that the head's service is the one that KubeRay made
+- apiGroups: [""]
+  resources: ["services"]
+  verbs: ["get"]
 # one NetworkPolicy a job, removed when no pods are left
 - apiGroups: ["networking.k8s.io"]
   resources: ["networkpolicies"]

@@ -10,6 +10,7 @@ from rlhf_operator.state.step import Activity, StatusChanges, Step, Verdict
 from rlhf_operator.state.times import from_text, to_text
 
 MAX_FAILURES = 5
+MAX_COUNT = 2_147_483_647
 MAX_MESSAGE = 1000
 
 
@@ -20,7 +21,8 @@ def conclude(situation: Situation, outcome: Outcome) -> Step:
         return _final(situation, changes, Verdict("Complete", Reason.DONE, outcome.message))
     if outcome.end is End.YIELDED:
         was_taken = outcome.reason == Reason.PREEMPTED
-        changes = replace(changes, preemptions=situation.status.preemptions + was_taken)
+        preemptions = min(MAX_COUNT, situation.status.preemptions + was_taken)
+        changes = replace(changes, preemptions=preemptions)
         return Step(Activity.RESTARTING, changes=changes, requeue_seconds=0)
     changes = replace(changes, failures=_with_failure(situation, outcome))
     if outcome.end is End.FATAL:
@@ -69,7 +71,9 @@ def _ended(situation: Situation) -> StatusChanges:
     assert attempt is not None
     return StatusChanges(
         attempt=attempt.changed(end_time=to_text(situation.now)),
-        active_seconds=situation.status.active_seconds + int(seconds_held(situation)),
+        active_seconds=min(
+            MAX_COUNT, situation.status.active_seconds + int(seconds_held(situation))
+        ),
     )
 
 

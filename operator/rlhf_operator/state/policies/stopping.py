@@ -68,7 +68,7 @@ def carry_on_stopping(situation: Situation) -> Step | None:
     if driver is not None and driver.is_over:
         return conclude(situation, _outcome(situation))
     bound = situation.grace + situation.limits.spare
-    if driver is not None and situation.seconds_since(attempt.stop_time) < bound:
+    if driver is not None and situation.stopping_seconds < bound:
         assert attempt.submission_id and attempt.ray_cluster_name
         stop = StopDriver(attempt.ray_cluster_name, attempt.submission_id)
         return Step(Activity.STOPPING, acts=(stop,), requeue_seconds=CHECK_SECONDS)

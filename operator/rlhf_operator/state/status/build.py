@@ -14,6 +14,9 @@ from rlhf_operator.state.status.report import (
 )
 from rlhf_operator.state.step import Step
 
+QUIET_CONDITIONS = frozenset({"Degraded"})
+"""What a head says may change with every answer; so these wait as numbers do."""
+
 
 def build_status(situation: Situation, step: Step) -> RLHFJobStatus:
     """The status that is to be written. Equal situations and steps give equal statuses."""
@@ -35,7 +38,9 @@ def is_transition(old: RLHFJobStatus, new: RLHFJobStatus) -> bool:
 def _essence(status: RLHFJobStatus) -> RLHFJobStatus:
     quiet: dict[str, Any] = {"progress": None, "metrics": (), "observed_generation": None}
     conditions = tuple(
-        condition.changed(message="", observed_generation=None) for condition in status.conditions
+        condition.changed(message="", observed_generation=None)
+        for condition in status.conditions
+        if condition.type not in QUIET_CONDITIONS
     )
     checkpoints = status.checkpoints and status.checkpoints.changed(count=0)
     return status.changed(**quiet, conditions=conditions, checkpoints=checkpoints)

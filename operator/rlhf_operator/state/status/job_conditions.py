@@ -122,6 +122,17 @@ def _checkpoint(situation: Situation, step: Step, status: RLHFJobStatus) -> Clai
     return "True", Reason.CHECKPOINT_COMMITTED, f"step {latest.step} at {latest.path}"
 
 
+def _degraded(situation: Situation, step: Step, status: RLHFJobStatus) -> Claim | None:
+    """Never set on a job with which nothing was ever wrong."""
+    complaints = situation.observed.complaints
+    if complaints:
+        said = dict.fromkeys(complaint.message for complaint in complaints)
+        return "True", complaints[0].reason, "; ".join(said)
+    if situation.condition("Degraded") is None:
+        return None
+    return "False", Reason.AS_EXPECTED, ""
+
+
 def _complete(situation: Situation, step: Step, status: RLHFJobStatus) -> Claim | None:
     return _verdict(situation, step, "Complete")
 
@@ -165,6 +176,7 @@ JUDGES: dict[ConditionType, Judge] = {
     "Stalled": _stalled,
     "Suspended": _suspended,
     "CheckpointAvailable": _checkpoint,
+    "Degraded": _degraded,
     "Complete": _complete,
     "Failed": _failed,
 }

@@ -61,4 +61,4 @@ def test_a_message_with_odd_line_ends_stays_one_record() -> None:
     line = last_words_line(RunError("a\nb\u2028c\x85d"))
     log = read_log(f"before\n{line}after\n")
     assert log.last_words is not None
-    assert log.last_words.message == "a\nb\u2028c\x85d"
+    assert log.last_words.message == "a\nb?c?d"

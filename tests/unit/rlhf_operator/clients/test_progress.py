@@ -3,10 +3,10 @@
 import asyncio
 from typing import Any
 
-import aiohttp
 from aiohttp import web
 
-from rlhf_operator.clients.progress import get_progress, parse_progress
+from rlhf_operator.clients.head_http import head_session
+from rlhf_operator.clients.progress import get_progress, read_progress
 
 
 def ask(build: Any, status: int = 200, extra: str = "") -> Any:
@@ -26,8 +26,8 @@ def ask(build: Any, status: int = 200, extra: str = "") -> Any:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        async with aiohttp.ClientSession() as session:
-            found = await get_progress(session, url, "secret")
+        async with head_session() as session:
+            found, _ = await get_progress(session, url, "secret")
         await runner.cleanup()
         return found
 
@@ -36,7 +36,7 @@ def ask(build: Any, status: int = 200, extra: str = "") -> Any:
 
 def test_progress_is_asked_for_with_the_token(build: Any) -> None:
     found, sent = ask(build)
-    assert found == build.progress()
+    assert found.model_dump() == build.progress().model_dump()
     assert sent == ["Bearer secret"]
 
 
@@ -48,12 +48,12 @@ def test_fields_of_a_newer_driver_are_passed_over(build: Any) -> None:
 def test_a_driver_that_refuses_or_babbles_is_silent(build: Any) -> None:
     assert ask(build, status=401)[0] is None
     assert ask(build, extra="nonsense")[0] is None
-    assert parse_progress("{}") is None
+    assert read_progress({})[0] is None
 
 
 def test_a_driver_that_is_not_there_is_silent() -> None:
     async def inside() -> Any:
-        async with aiohttp.ClientSession() as session:
-            return await get_progress(session, "http://127.0.0.1:9", "secret")
+        async with head_session() as session:
+            return (await get_progress(session, "http://127.0.0.1:9", "secret"))[0]
 
     assert asyncio.run(inside()) is None

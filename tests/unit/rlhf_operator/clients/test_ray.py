@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 
 from rlhf_operator.clients import ray
-from rlhf_operator.clients.ray import Head, RayUnreachable
+from rlhf_operator.clients.head_http import NoAnswer, head_session
+from rlhf_operator.clients.ray import Head
 
 TOKEN = "secret"
 
@@ -75,7 +76,7 @@ async def serving(fake: FakeDashboard) -> AsyncIterator[tuple[aiohttp.ClientSess
     await site.start()
     port = runner.addresses[0][1]
     try:
-        async with aiohttp.ClientSession() as session:
+        async with head_session() as session:
             yield session, Head(f"http://127.0.0.1:{port}", TOKEN)
     finally:
         await runner.cleanup()
@@ -118,7 +119,7 @@ def test_already_exists_is_success() -> None:
 def test_a_head_without_agents_is_asked_again_later() -> None:
     fake = FakeDashboard()
     fake.fault = "No available agent to submit job, please try again later."
-    with pytest.raises(RayUnreachable, match="No available agent"):
+    with pytest.raises(NoAnswer, match="No available agent"):
         run(fake, submit)
     assert fake.jobs == {}
 
@@ -135,13 +136,13 @@ def test_the_exit_code_of_a_job_is_read() -> None:
 
 
 def test_a_wrong_token_is_no_answer_and_says_so() -> None:
-    with pytest.raises(RayUnreachable, match="403"):
+    with pytest.raises(NoAnswer, match="403"):
         run(FakeDashboard(), lambda s, h: ray.get_job(s, Head(h.url, "wrong"), "demo-1"))
 
 
 def test_a_dead_head_is_no_answer() -> None:
     nowhere = Head("http://127.0.0.1:9", TOKEN)
-    with pytest.raises(RayUnreachable, match="gave no answer"):
+    with pytest.raises(NoAnswer, match="gave no answer"):
         run(FakeDashboard(), lambda s, h: ray.get_job(s, nowhere, "demo-1"))
 
 

@@ -6,10 +6,11 @@ from typing import Any
 from openrlhf_core.spec.kinds.job import RLHFJob
 from openrlhf_core.spec.kinds.storage import OutputStorageSpec
 from openrlhf_core.spec.run_config import RunConfig
-from rlhf_operator.desired.config_map import config_map, is_owned_by, run_config, runtime_from
+from rlhf_operator.desired.config_map import config_map, run_config, runtime_from
 from rlhf_operator.desired.identity import JobIdentity
 from rlhf_operator.desired.network_policy import network_policy
 from rlhf_operator.desired.storage import output_claim
+from rlhf_operator.ownership import is_owned_by
 
 JOB = JobIdentity("demo", "team-a", "0f1e2d3c-0000-4000-8000-000000000000")
 

@@ -8,26 +8,35 @@ import asyncio
 import base64
 import copy
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
+from pydantic import ValidationError
 
+from openrlhf_core.spec.kinds.status import RLHFJobStatus
+from rlhf_operator import names
 from rlhf_operator.cache import Cache, JobKey, key_of
-from rlhf_operator.clients.api_errors import ApiError, Conflict, NotFound
+from rlhf_operator.clients.api_errors import ApiError, Conflict, Invalid, NotFound
+from rlhf_operator.clients.head_http import head_session
 from rlhf_operator.clients.kubernetes import JOBS, Resource
+from rlhf_operator.clock import Clock
 from rlhf_operator.context import Context
 from rlhf_operator.metrics import OperatorMetrics
 from rlhf_operator.reconcile import Reconciler
 from rlhf_operator.settings import Settings
+from rlhf_operator.slots import Slot
 from rlhf_operator.state.situation import Limits
 from rlhf_operator.workqueue import Gone
 
 Object = dict[str, Any]
 KEY = JobKey("team-a", "demo")
+Hostile = Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse | None]]
 
 
 class FakeKubernetes:
@@ -39,6 +48,7 @@ class FakeKubernetes:
         self.fault: Callable[[str, str], None] = lambda verb, kind: None
         self.calls: list[tuple[str, str]] = []
         self.is_kuberay_there = True
+        self.judge_status: Callable[[Object], None] = lambda status: None
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         self._called("get", resource)
@@ -75,7 +85,12 @@ class FakeKubernetes:
         expected = body.get("metadata", {}).get("resourceVersion")
         if expected is not None and expected != found["metadata"]["resourceVersion"]:
             raise Conflict(409, "Conflict", name)
-        merge(found, copy.deepcopy(body))
+        changed = copy.deepcopy(found)
+        merge(changed, copy.deepcopy(body))
+        if subresource:
+            self._judge(changed["status"])
+        found.clear()
+        found.update(changed)
         self._touch(found)
         self._collect(resource, namespace, name)
         return copy.deepcopy(found)
@@ -83,7 +98,7 @@ class FakeKubernetes:
     async def json_patch(
         self, resource: Resource, namespace: str, name: str, operations: list[Object]
     ) -> Object:
-        """Knows `test` and `add` of a field below a list's entry."""
+        """Knows `test`, `add` and `replace` of fields."""
         self._called("patch", resource)
         found = self._find(resource, namespace, name)
         for operation in operations:
@@ -91,10 +106,12 @@ class FakeKubernetes:
             place: Any = found
             for part in path:
                 place = place[int(part)] if isinstance(place, list) else place[part]
-            if operation["op"] == "add":
+            if operation["op"] != "test":
                 place[last] = operation["value"]
-            assert place[last] == operation["value"]
+            if place.get(last) != operation["value"]:
+                raise Invalid(422, "Invalid", f"{operation['path']} is {place.get(last)}")
         self._touch(found)
+        self._collect(resource, namespace, name)
         return copy.deepcopy(found)
 
     async def delete(
@@ -106,6 +123,14 @@ class FakeKubernetes:
             raise Conflict(409, "Conflict", name)
         found["metadata"]["deletionTimestamp"] = "2026-11-22T12:00:00Z"
         self._collect(resource, namespace, name)
+
+    def _judge(self, status: Object) -> None:
+        """As the CRD's schema does it, and whatever else refuses statuses."""
+        try:
+            RLHFJobStatus.from_manifest(status)
+        except ValidationError as error:
+            raise Invalid(422, "Invalid", str(error)) from error
+        self.judge_status(status)
 
     def put(self, resource: Resource, namespace: str | None, body: Object) -> Object:
         """Stores an object as the server would."""
@@ -170,6 +195,8 @@ class World:
         self.stops: list[str] = []
         self.progress: Object | None = None
         self.is_dead = False
+        self.stubborn = False
+        self.hostile: Hostile | None = None
         self.url = ""
         runtime = {"metadata": {"name": "cpu"}, "spec": build.runtime().to_manifest()}
         from_kind = Resource("openrlhf.io/v1alpha1", "clusterrlhfruntimes")
@@ -186,6 +213,11 @@ class World:
         status: Object = self.job.get("status", {})
         return status
 
+    def message(self, name: str) -> str:
+        """What a condition says."""
+        conditions = self.status.get("conditions", [])
+        return next((c.get("message", "") for c in conditions if c["type"] == name), "")
+
     def condition(self, name: str) -> tuple[str, str]:
         for condition in self.status.get("conditions", []):
             if condition["type"] == name:
@@ -199,13 +231,18 @@ class World:
             owner = {"ownerReferences": [{"uid": uid, "controller": True}]}
             token = base64.b64encode(b"secret").decode()
             secret = {"metadata": {"name": name, **owner}, "data": {"auth_token": token}}
-            if ("secrets", "team-a", name) not in self.kubernetes.objects:
-                self.kubernetes.put(Resource("v1", "secrets"), "team-a", secret)
+            service = {"metadata": {"name": names.head_service(name), **owner}, "spec": {}}
+            for kind, made in (("secrets", secret), ("services", service)):
+                if (kind, "team-a", made["metadata"]["name"]) not in self.kubernetes.objects:
+                    self.kubernetes.put(Resource("v1", kind), "team-a", made)
             for group in ("headgroup", *(g["groupName"] for g in _groups(cluster))):
-                self._ensure_pod(cluster, group, owner)
+                self._ensure_pod(cluster, group)
 
-    def _ensure_pod(self, cluster: Object, group: str, owner: Object) -> None:
-        name = f"{cluster['metadata']['name']}-{group}"
+    def _ensure_pod(self, cluster: Object, group: str) -> None:
+        metadata = cluster["metadata"]
+        name = f"{metadata['name']}-{group}"
+        reference = {"kind": "RayCluster", "name": metadata["name"], "uid": metadata["uid"]}
+        owner = {"ownerReferences": [{**reference, "controller": True}]}
         if ("pods", "team-a", name) in self.kubernetes.objects:
             return
         labels = {
@@ -221,13 +258,22 @@ class World:
         self.kubernetes.put(Resource("v1", "pods"), "team-a", pod)
 
     def application(self) -> web.Application:
-        application = web.Application()
+        application = web.Application(middlewares=[self._answer])
         application.router.add_get("/api/jobs/{id}", self._get)
         application.router.add_get("/api/jobs/{id}/logs", self._logs)
         application.router.add_post("/api/jobs/{id}/stop", self._stop)
         application.router.add_post("/api/jobs/", self._submit)
         application.router.add_get("/progress", self._progress)
         return application
+
+    @web.middleware
+    async def _answer(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        """What the hostile head says, when there is one and it says something."""
+        said = await self.hostile(request) if self.hostile is not None else None
+        if said is not None:
+            return said
+        answer: web.StreamResponse = await handler(request)
+        return answer
 
     async def _get(self, request: web.Request) -> web.Response:
         if self.is_dead:
@@ -241,7 +287,8 @@ class World:
     async def _stop(self, request: web.Request) -> web.Response:
         name = request.match_info["id"]
         self.stops.append(name)
-        self.drivers[name] = {"status": "STOPPED"}
+        if not self.stubborn:
+            self.drivers[name] = {"status": "STOPPED"}
         return web.json_response({"stopped": True})
 
     async def _submit(self, request: web.Request) -> web.Response:
@@ -262,7 +309,7 @@ class World:
         await site.start()
         self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         try:
-            async with aiohttp.ClientSession() as session:
+            async with head_session() as session:
                 yield Passes(self, session)
         finally:
             await runner.cleanup()
@@ -275,11 +322,25 @@ class Passes:
         self.world = world
         self.session = session
         self.metrics = OperatorMetrics()
+        self.turned = 0.0
+        self.on_locate: Callable[[str], None] = lambda host: None
         self.restart()
+
+    def turn_clock(self, seconds: float) -> None:
+        """So much later, in no time."""
+        self.turned += seconds
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self.turned)
+
+    def _locate(self, host: str, port: int) -> str:
+        self.on_locate(host)
+        return self.world.url
 
     def restart(self) -> None:
         """Forgets everything, as a killed operator does."""
         self.cache = Cache()
+        self.slots = asyncio.Semaphore(1)
         limits = Limits(status=0)
         settings = Settings(default_runtime="cpu", limits=limits)
         context = Context(
@@ -288,7 +349,8 @@ class Passes:
             self.session,
             self.cache,
             self.metrics,
-            locate=lambda host, port: self.world.url,
+            clock=Clock(self._now, lambda: time.monotonic() + self.turned),
+            locate=self._locate,
         )
         self.reconciler = Reconciler(context)
 
@@ -298,7 +360,8 @@ class Passes:
         for _ in range(count):
             self.fill()
             try:
-                delay = await self.reconciler.reconcile(KEY)
+                async with self.slots:
+                    delay = await self.reconciler.reconcile(KEY, Slot(self.slots))
             except Gone:
                 return None
             self.world.run_kuberay()
