@@ -31,7 +31,7 @@ class GenerationRequest:
     prompt_ids: np.ndarray
     """Token ids, int32 [prompt]."""
     seed: int
-    """Derived from (run seed, step, prompt, sample), so that a run repeats bit for bit."""
+    """Derived from the run's seed and the request id, so that a run repeats bit for bit on CPU."""
     max_tokens: int
     """Longest completion of this request."""
 

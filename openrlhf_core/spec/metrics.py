@@ -96,7 +96,11 @@ CATALOGUE: tuple[Metric, ...] = (
         True,
         "higher",
     ),
-    Metric("rollout/policy_lag", "Versions the trained completions are behind.", "versions"),
+    Metric(
+        "rollout/policy_lag",
+        "Versions that the tokens' policy is behind the trained one.",
+        "versions",
+    ),
     Metric("sft/loss", "Mean negative log-prob of a trained token.", "nats", True, "lower"),
     Metric("dpo/loss", "Mean loss of a preference pair.", "", True, "lower"),
     Metric("dpo/accuracy", "Pairs whose chosen response is preferred.", "ratio", True, "higher"),

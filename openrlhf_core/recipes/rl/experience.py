@@ -9,7 +9,7 @@ import torch
 from openrlhf_core.algorithms.advantages import compute_advantages
 from openrlhf_core.algorithms.kl import kl_per_token
 from openrlhf_core.objectives.policy import PolicySample
-from openrlhf_core.samples import ScoredRollout
+from openrlhf_core.samples import Rollout, ScoredRollout
 from openrlhf_core.spec.planning.presets import KLSettings, RLSettings
 
 
@@ -106,6 +106,12 @@ def describe(
         gaps = [np.abs(old - sample.rollout_logprobs) for sample, old in pairs]
         metrics |= mean_over_actions("rollout/logprob_gap", samples, gaps)
     return metrics
+
+
+def policy_lag(rollouts: Sequence[Rollout], policy_version: int) -> float:
+    """Returns by how many versions the tokens' policy is behind `policy_version`, on average."""
+    versions = np.concatenate([each.versions[each.action_mask] for each in rollouts])
+    return policy_version - float(versions.mean())
 
 
 def function_means(scored: Sequence[ScoredRollout]) -> dict[str, float]:

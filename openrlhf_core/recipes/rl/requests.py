@@ -8,30 +8,29 @@ from openrlhf_core.engines.protocols import Completion, GenerationRequest, Reque
 from openrlhf_core.samples import Prompt, Rollout
 
 
-def request_seed(run_seed: int, step: int, prompt_id: int, sample_index: int) -> int:
-    """Returns a seed that depends on these four numbers alone, in [0, 2**63).
+def request_seed(run_seed: int, request_id: RequestId) -> int:
+    """Returns a seed in [0, 2**63) that depends on the run's seed and the request alone.
 
-    NumPy's SeedSequence mixes them, so neighbouring requests draw unrelated tokens.
+    The step has no part in it: a prompt is drawn alike in whichever step it is submitted.
+    NumPy's SeedSequence mixes the numbers, so neighbouring requests draw unrelated tokens.
     """
-    state = np.random.SeedSequence((run_seed, step, prompt_id, sample_index)).generate_state(
-        1, np.uint64
-    )
+    state = np.random.SeedSequence((run_seed, *request_id)).generate_state(1, np.uint64)
     return int(state[0] >> np.uint64(1))
 
 
 def make_requests(
-    prompts: Sequence[Prompt], group_size: int, run_seed: int, step: int, max_tokens: int
+    prompts: Sequence[Prompt], group_size: int, run_seed: int, max_tokens: int
 ) -> list[GenerationRequest]:
     """Returns `group_size` requests a prompt, the requests of one prompt side by side."""
     return [
         GenerationRequest(
-            request_id=RequestId(prompt.prompt_id, sample),
+            request_id=request_id,
             prompt_ids=prompt.token_ids,
-            seed=request_seed(run_seed, step, prompt.prompt_id, sample),
+            seed=request_seed(run_seed, request_id),
             max_tokens=max_tokens,
         )
         for prompt in prompts
-        for sample in range(group_size)
+        for request_id in (RequestId(prompt.prompt_id, sample) for sample in range(group_size))
     ]
 
 

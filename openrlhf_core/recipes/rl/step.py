@@ -18,7 +18,12 @@ from openrlhf_core.orchestration.rollouts import RolloutGroup
 from openrlhf_core.orchestration.scoring import ScorerGroup
 from openrlhf_core.orchestration.turns import Turns
 from openrlhf_core.orchestration.weight_sync import WeightSync
-from openrlhf_core.recipes.rl.experience import KnownLogprobs, describe, make_policy_samples
+from openrlhf_core.recipes.rl.experience import (
+    KnownLogprobs,
+    describe,
+    make_policy_samples,
+    policy_lag,
+)
 from openrlhf_core.recipes.rl.guard import ScoreGuard, check_logprob_gap
 from openrlhf_core.recipes.rl.requests import make_requests, make_rollouts
 from openrlhf_core.recipes.run.journal import Journal, Row, TrainingState
@@ -81,7 +86,7 @@ def train_step(
     row, state = journal.begin(), journal.state
     prompts = workers.stream.batch(state.data_cursor, settings.rl.rollout_batch_size)
     with journal.phase(row, "rollout"):
-        rollouts = generate(settings, workers, prompts, state)
+        rollouts = generate(settings, workers, prompts)
     with journal.phase(row, "reward"):
         scored = workers.rewards.score(rollouts, workers.queries(rollouts), workers.check_stop)
     guard.observe(scored.num_scored, scored.error)
@@ -95,20 +100,18 @@ def train_step(
     with journal.phase(row, "weight_sync"):
         sync_weights(workers, next_state.policy_version)
     row.metrics |= learned | describe(scored.rollouts, samples, known, settings.rl.kl)
+    row.metrics["rollout/policy_lag"] = policy_lag(rollouts, state.policy_version)
     add_rollout_speed(row, workers.stream, next_state)
     check_gap(settings, row, state.policy_version)
     return journal.finish(row, next_state)
 
 
 def generate(
-    settings: StepSettings, workers: RLWorkers, prompts: Sequence[Prompt], state: TrainingState
+    settings: StepSettings, workers: RLWorkers, prompts: Sequence[Prompt]
 ) -> list[Rollout]:
     """Completes each prompt `group_size` times with the current policy."""
     workers.turns.begin("Rollout")
-    group_size = settings.rl.group_size
-    requests = make_requests(
-        prompts, group_size, settings.seed, state.step + 1, settings.max_tokens
-    )
+    requests = make_requests(prompts, settings.rl.group_size, settings.seed, settings.max_tokens)
     workers.rollouts.submit(requests)
     return make_rollouts(prompts, workers.rollouts.take(len(requests)))
 
@@ -170,7 +173,6 @@ def add_rollout_speed(row: Row, stream: PromptStream, state: TrainingState) -> N
     """Adds what the step's own numbers say about speed and data."""
     tokens, seconds = row.metrics["rollout/num_tokens"], row.metrics["time/rollout"]
     row.metrics["rollout/tokens_per_second"] = tokens / max(seconds, 1e-9)
-    row.metrics["rollout/policy_lag"] = 0.0
     row.metrics["data/epoch"] = state.data_cursor / stream.epoch_size
 
 

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from sample_builders import make_rollout
 
-from openrlhf_core.recipes.rl.experience import KnownLogprobs, describe, make_policy_samples
+from openrlhf_core.recipes.rl.experience import (
+    KnownLogprobs,
+    describe,
+    make_policy_samples,
+    policy_lag,
+)
 from openrlhf_core.samples import Prompt, ScoredRollout
 from openrlhf_core.spec.kinds.rl import RLSpec
 from openrlhf_core.spec.planning.presets import resolve_rl
@@ -97,3 +102,10 @@ def test_advantages_are_described_over_the_trained_tokens() -> None:
     metrics = described(scored, group_size=3)
     assert metrics["advantage/mean"] == pytest.approx(-0.1414, abs=1e-4)
     assert metrics["advantage/std"] == pytest.approx(0.6928, abs=1e-4)
+
+
+def test_policy_lag_is_the_mean_over_the_tokens_that_the_policy_made() -> None:
+    # Three tokens of version 4 and one of version 6; the policy is at 7: (3 * 3 + 1) / 4 = 2.5.
+    prompt = Prompt(0, "2+3=", np.array([7, 9], dtype=np.int32))
+    rollouts = [make_rollout(prompt, range(3), version=4), make_rollout(prompt, [0], version=6)]
+    assert policy_lag(rollouts, 7) == 2.5

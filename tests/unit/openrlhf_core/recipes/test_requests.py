@@ -12,21 +12,24 @@ def make_prompt(prompt_id: int) -> Prompt:
 
 
 def test_the_requests_of_a_prompt_lie_side_by_side() -> None:
-    requests = make_requests([make_prompt(4), make_prompt(9)], 2, run_seed=1, step=3, max_tokens=5)
+    requests = make_requests([make_prompt(4), make_prompt(9)], 2, run_seed=1, max_tokens=5)
     assert [request.prompt_ids[0] for request in requests] == [4, 4, 9, 9]
-    assert [request.seed for request in requests] == [
-        request_seed(1, 3, prompt_id, sample) for prompt_id in (4, 9) for sample in (0, 1)
-    ]
     assert [request.request_id for request in requests] == [(4, 0), (4, 1), (9, 0), (9, 1)]
     assert {request.max_tokens for request in requests} == {5}
 
 
 def test_seeds_differ_in_every_number_and_repeat() -> None:
-    numbers = [(s, t, p, i) for s in range(3) for t in range(3) for p in range(3) for i in range(3)]
-    seeds = {request_seed(*each) for each in numbers}
-    assert len(seeds) == len(numbers)
+    ids = [RequestId(prompt, sample) for prompt in range(4) for sample in range(4)]
+    seeds = {request_seed(run, request_id) for run in range(4) for request_id in ids}
+    assert len(seeds) == 4 * len(ids)
     assert all(0 <= seed < 2**63 for seed in seeds)
-    assert request_seed(1, 2, 3, 4) == request_seed(1, 2, 3, 4)
+    assert request_seed(1, RequestId(3, 4)) == request_seed(1, RequestId(3, 4))
+
+
+def test_a_prompt_is_drawn_alike_whichever_prompts_are_submitted_with_it() -> None:
+    together = make_requests([make_prompt(4), make_prompt(9)], 2, run_seed=1, max_tokens=5)
+    alone = make_requests([make_prompt(9)], 2, run_seed=1, max_tokens=5)
+    assert [each.seed for each in alone] == [each.seed for each in together[2:]]
 
 
 def make_completion(prompt_id: int, sample: int, version: int = 6) -> Completion:
