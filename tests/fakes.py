@@ -96,6 +96,9 @@ class FakeLearner:
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         yield "weight", torch.tensor([self.weight])
 
+    def describe(self) -> list[WeightInfo]:
+        return [WeightInfo("weight", "float32", (1,))]
+
     def save(self, directory: Path) -> list[Path]:
         self.diary.append("learner saves")
         directory.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
-"""Scores of completions become advantages of tokens.
+"""Turns scores of completions into advantages of tokens.
 
-The steps, over ragged samples laid end to end: a baseline per group shapes each score; the shaped
-score, at the last action token, and -coefficient x kl at every one are the token rewards; the
-advantage is their discounted sum from the token on; it may be centred or whitened over all action
-tokens of the rollout batch.
+Samples are ragged and laid end to end. In order: a group's baseline is subtracted from each score;
+the result is the reward of the last action token, and -coefficient x kl is added at every action
+token; an advantage is the discounted sum of the rewards from its token on; advantages may be
+centred or whitened over all action tokens of the rollout batch.
 """
 
 from collections.abc import Sequence
@@ -49,11 +49,11 @@ def compute_advantages(
     normalization: Normalization,
     kl_coefficient: float,
 ) -> list[Float32[np.ndarray, "_"]]:
-    """Advantages of each sample's tokens, 0 where the action mask is false.
+    """Returns advantages of each sample's tokens, 0 where the action mask is false.
 
-    `scores` holds NaN where the reward failed: such a sample is in no statistic and gets zeros,
-    and so does a group that a baseline estimator finds with fewer than two scored samples. `kl`
-    (None: no penalty in the reward) has one number for each token of each sample.
+    A score is NaN where the reward failed: such a sample counts in no statistic and has advantage
+    0. So has every sample of a group with fewer than two scores where the baseline is the group's.
+    `kl` has one number for each token of each sample; None is no penalty in the reward.
     """
     tokens = RaggedTokens.of(action_masks)
     shaped, is_usable = shape_scores(scores, group_ids, estimator)
@@ -70,10 +70,10 @@ def compute_advantages(
 def returns_to_go(
     rewards: Float64[np.ndarray, "tokens"], owners: Int64[np.ndarray, "tokens"], gamma: float
 ) -> Float64[np.ndarray, "tokens"]:
-    """Sum over k >= 0 of gamma^k x the reward k tokens on, within the sample.
+    """Returns the sum over k >= 0 of gamma^k x the reward k tokens later, within the sample.
 
-    By doubling: once sums over the next s tokens are known, those over 2s take one addition, so a
-    batch of any lengths needs log2(longest) passes and no padding.
+    By doubling: sums over the next 2 s tokens are made of two sums over s tokens. A batch needs
+    log2(longest sample) passes and no padding.
     """
     returns = rewards.copy()
     span = 1
@@ -91,7 +91,10 @@ def normalize(
     is_usable: Bool[np.ndarray, "tokens"],
     normalization: Normalization,
 ) -> Float64[np.ndarray, "tokens"]:
-    """Advantages with mean 0 (Center) and variance 1 (Whiten) over the usable tokens; others 0."""
+    """Returns advantages with mean 0 (Center) and variance 1 (Whiten) over the usable tokens.
+
+    Other tokens have advantage 0.
+    """
     if normalization == "None" or not is_usable.any():
         return np.where(is_usable, advantages, 0.0)
     centred = advantages - advantages[is_usable].mean()

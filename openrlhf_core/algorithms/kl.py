@@ -1,5 +1,7 @@
 """Per-token estimates of KL(policy || reference) from log-probs of sampled tokens."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -7,7 +9,8 @@ from torch import Tensor
 from openrlhf_core.spec.kinds.rl import KLEstimator
 
 EXPONENT_BOUND = 10.0
-"""Above it K3's exponential goes on as its tangent: finite, and the gradient keeps its sign."""
+"""Beyond it K3 goes on as its tangent: value and gradient stay finite, and the gradient keeps its
+sign."""
 
 
 def kl_per_token(
@@ -15,7 +18,7 @@ def kl_per_token(
     ref_logprobs: Float[Tensor, "*shape"],
     estimator: KLEstimator,
 ) -> Float[Tensor, "*shape"]:
-    """Estimate of KL(policy || reference) at each token, from joschu.net/blog/kl-approx.html.
+    """Returns an estimate of KL(policy || reference) at each token, from joschu.net/blog/kl-approx.
 
     With d = logprobs - ref_logprobs of a token drawn from the policy: K1 = d (unbiased, can be
     negative), K2 = d^2 / 2 (its gradient is that of the KL), K3 = exp(-d) - 1 + d (unbiased and
@@ -26,10 +29,13 @@ def kl_per_token(
         return difference
     if estimator == "K2":
         return 0.5 * difference.square()
-    return bounded_exp(-difference) - 1.0 + difference
+    return bounded_expm1(-difference) + difference
 
 
-def bounded_exp(exponent: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """exp(x) up to x = EXPONENT_BOUND, its tangent there beyond: finite with finite gradient."""
+def bounded_expm1(exponent: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Returns exp(x) - 1 up to x = EXPONENT_BOUND and its tangent there beyond.
+
+    expm1 keeps the digits of a small x, where exp(x) in float32 rounds to 1.
+    """
     excess = torch.relu(exponent - EXPONENT_BOUND)
-    return torch.exp(exponent.clamp(max=EXPONENT_BOUND)) * (1.0 + excess)
+    return torch.expm1(exponent.clamp(max=EXPONENT_BOUND)) + math.exp(EXPONENT_BOUND) * excess

@@ -1,4 +1,4 @@
-"""The clipped surrogate of PPO, per token; `aggregate` makes one number of it."""
+"""The clipped surrogate loss of PPO, per token."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,13 @@ LOG_RATIO_BOUND = 20.0
 
 @dataclass(frozen=True)
 class ClippedSurrogate:
-    """Per-token policy loss and what is reported of it."""
+    """The loss of each token, and what metrics are made of."""
 
     losses: Float[Tensor, "*shape"]
     ratios: Float[Tensor, "*shape"]
-    """Probability of the token now / when it was made."""
+    """Probability of the token under the current policy / under the old one."""
     is_clipped: Bool[Tensor, "*shape"]
-    """Where a clip decided the loss, so that the token has no gradient."""
+    """True where a bound decided the loss, so that the token has no gradient."""
 
 
 def clipped_surrogate(
@@ -30,7 +30,7 @@ def clipped_surrogate(
     clip_high: float,
     dual_clip: float | None,
 ) -> ClippedSurrogate:
-    """Loss max(-r A, -clip(r, 1 - clip_low, 1 + clip_high) A) with r = exp(logprob - old).
+    """Returns max(-r A, -clip(r, 1 - clip_low, 1 + clip_high) A) with r = exp(logprob - old).
 
     PPO, arXiv:1707.06347, equation 7; separate bounds as in DAPO, arXiv:2503.14476, equation 10.
     `dual_clip` c bounds the loss of a negative advantage by -c A (arXiv:1912.09729, equation 5).

@@ -133,7 +133,7 @@ def _optimizer_step(
 
 
 def _shares(sizes: Sequence[Size], num_ranks: int) -> list[list[int]]:
-    """Each rank's samples, longest first: the next goes to the rank with the fewest tokens.
+    """Returns each rank's samples, longest first: the next goes to the rank with the fewest tokens.
 
     Longest processing time first (Graham 1969): at most 4/3 of the best makespan.
     """
@@ -149,7 +149,7 @@ def _shares(sizes: Sequence[Size], num_ranks: int) -> list[list[int]]:
 def _micro_batches(
     share: Sequence[int], sizes: Sequence[Size], limits: BatchLimits
 ) -> list[Indices]:
-    """Cuts samples that are sorted by length, longest first, wherever the limit is reached."""
+    """Fills micro-batches up to the limit with samples that are sorted by length, longest first."""
     batches: list[list[int]] = []
     size = Size(0, 0, 0, 0)
     for index in share:

@@ -1,12 +1,12 @@
-"""Environment variables of a learner's process, to be set before torch and DeepSpeed load."""
+"""Environment variables of a learner's process, set before torch and DeepSpeed are imported."""
 
 from openrlhf_core.engines.learner_settings import Hardware
 
 
 def learner_environment(hardware: Hardware) -> dict[str, str]:
-    """What DeepSpeed and OpenMP read once, when they load.
+    """Returns the variables that DeepSpeed and OpenMP read once, when they are loaded.
 
-    Waiting OpenMP threads sleep: spinning ones take the cores of the processes beside them.
+    Waiting OpenMP threads sleep, because spinning threads take cores from other processes.
     """
     return {
         "DS_ACCELERATOR": hardware.device_kind.lower(),

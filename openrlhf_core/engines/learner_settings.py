@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from openrlhf_core.spec.kinds.formats import Attention, DeviceKind, DType
 from openrlhf_core.spec.kinds.learner import OptimizerSpec
-from openrlhf_core.spec.kinds.placement import Role
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,8 @@ class ModelSettings:
 class TrainingSettings:
     """How the weights of one role are updated."""
 
-    role: Role
-    """Metrics of its optimizer are named after it, as `policy/grad_norm`."""
+    area: str
+    """Names the optimizer's metrics, as `policy` in `policy/grad_norm`."""
     optimizer: OptimizerSpec
     total_steps: int
     """Optimizer steps of the whole run, for the learning rate's schedule."""

@@ -1,4 +1,4 @@
-"""How a process joins the others and which device it computes on."""
+"""Joins a learner's ranks into a process group and chooses each rank's device."""
 
 import os
 from datetime import timedelta
@@ -11,7 +11,7 @@ from openrlhf_core.spec.exit_codes import ConfigurationError
 
 
 def take_device(hardware: Hardware, local_index: int) -> torch.device:
-    """The device of this process, made current; ConfigurationError when it is not there."""
+    """Returns this process's device and makes it current; ConfigurationError when it is missing."""
     if hardware.device_kind == "CPU":
         torch.set_num_threads(hardware.threads)
         return torch.device("cpu")
@@ -44,5 +44,8 @@ def join_process_group(rank: Rank, device: torch.device) -> None:
 
 
 def open_control_group(device: torch.device) -> dist.ProcessGroup | None:
-    """The group over which ranks agree without waiting for their devices; None: the default."""
+    """Returns a group for CPU tensors, so that ranks agree without waiting for their devices.
+
+    None is the default group, which moves CPU tensors where learners run on CPU.
+    """
     return dist.new_group(backend="gloo") if device.type == "cuda" else None

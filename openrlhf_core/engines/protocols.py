@@ -75,9 +75,10 @@ class Scorer(Protocol):
     """A model that says something of every token of given sequences."""
 
     def score(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
-        """Log-prob of each token id given those before it, shapes as given; index 0 is 0.
+        """Returns a number for each token id, float32, shapes as given.
 
-        float32; a learner raises WorkAbandoned after `abandon`.
+        It is the token's log-prob given those before it (0 at index 0) where the model's output is
+        TokenLogprobs; a learner raises WorkAbandoned after `abandon`.
         """
 
 
@@ -114,6 +115,9 @@ class Stored(Protocol):
 
 class WeightSource(Protocol):
     """One rank whose weights go to the engines."""
+
+    def describe(self) -> list[WeightInfo]:
+        """Returns names, dtypes and whole shapes of what `weights` yields; not collective."""
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """Yields every weight whole, by its Hugging Face name; ranks but 0 may yield empty ones."""

@@ -58,6 +58,10 @@ class Objective(Protocol[S_contra, T_contra]):
     """A loss over samples of type S from a model's tensors of type T. It is sent to each rank."""
 
     @property
+    def area(self) -> str:
+        """Names the loss in metrics, as `policy` in `policy/loss`."""
+
+    @property
     def output(self) -> ModelOutput:
         """What the model computes; its tensors are those that `loss` takes."""
 

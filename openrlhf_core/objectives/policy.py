@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -66,6 +67,7 @@ class PolicyObjective:
     kl: KLSettings
     entropy_coefficient: float
     output: TokenLogprobs
+    area: ClassVar[str] = "policy"
 
     def rows(self, sample: PolicySample) -> tuple[TokenRow, ...]:
         if sample.loss_weights is None:

@@ -58,6 +58,10 @@ class PreferenceObjective:
     nll_coefficient: float
 
     @property
+    def area(self) -> str:
+        return "dpo"
+
+    @property
     def output(self) -> TokenLogprobs:
         return TokenLogprobs()
 
@@ -94,16 +98,15 @@ class PreferenceObjective:
             num_tokens = column(lambda sample: max(int(sample.chosen_mask.sum()), 1))
             losses = losses - self.nll_coefficient * chosen / num_tokens
         weights = column(lambda sample: sample.loss_weight or 0.0)
-        return Loss((losses * weights).sum(), metrics(found, losses))
+        return Loss((losses * weights).sum(), metrics(found))
 
 
-def metrics(found: PreferenceLosses, losses: Float[Tensor, "pairs"]) -> dict[str, Sum]:
+def metrics(found: PreferenceLosses) -> dict[str, Sum]:
     """The metrics of a micro-batch, as sums over its pairs."""
-    count = losses.new_tensor(float(len(losses)))
     margins = found.chosen_rewards - found.rejected_rewards
+    count = margins.new_tensor(float(len(margins)))
     summed = {
-        "dpo/loss": losses.detach(),
-        "dpo/accuracy": (margins > 0).to(losses.dtype),
+        "dpo/accuracy": (margins > 0).to(margins.dtype),
         "dpo/chosen_reward": found.chosen_rewards,
         "dpo/rejected_reward": found.rejected_rewards,
         "dpo/margin": margins,

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
-from openrlhf_core.algorithms.aggregate import keep, masked_sum, target_weights, weighted_sum
+from openrlhf_core.algorithms.aggregate import keep, target_weights, weighted_sum
 from openrlhf_core.objectives.micro_batch import MicroBatch, TokenRow
-from openrlhf_core.objectives.objective import Loss, Sum
+from openrlhf_core.objectives.objective import Loss
 from openrlhf_core.objectives.outputs import LogprobTensors, TokenLogprobs
 
 
@@ -41,6 +41,8 @@ class SFTSample:
 class SFTObjective:
     """Loss of a token: -log p(token | tokens before it)."""
 
+    area = "sft"
+
     @property
     def output(self) -> TokenLogprobs:
         return TokenLogprobs()
@@ -52,8 +54,4 @@ class SFTObjective:
 
     def loss(self, outputs: LogprobTensors, batch: MicroBatch[SFTSample]) -> Loss:
         losses = -keep(outputs.logprobs, batch.selected)
-        total = masked_sum(losses.detach(), batch.selected)
-        return Loss(
-            total=weighted_sum(losses, batch.loss_weights),
-            sums={"sft/loss": Sum(total, batch.selected.sum())},
-        )
+        return Loss(weighted_sum(losses, batch.loss_weights))

@@ -89,11 +89,8 @@ class LearnerActor:
         self._setup, self._rank = setup, rank
         self._learner = setup.make(rank)
 
-    def weight_infos(self) -> list[WeightInfo]:
-        return [
-            WeightInfo(name, str(weight.dtype).removeprefix("torch."), tuple(weight.shape))
-            for name, weight in self._learner.weights()
-        ]
+    def describe(self) -> list[WeightInfo]:
+        return self._learner.describe()
 
     def connect(
         self, backend: SyncBackend, group: SyncGroup, weights: Sequence[WeightInfo]
@@ -204,7 +201,7 @@ class LearnerGroup:
 
     def describe_weights(self) -> list[WeightInfo]:
         """Names, dtypes and whole shapes of the weights, in the order in which they are sent."""
-        infos: list[WeightInfo] = self._actors.all(lambda actor: actor.weight_infos.remote())[0]
+        infos: list[WeightInfo] = self._actors.first(lambda actor: actor.describe.remote())
         return infos
 
     def open_sync_group(

@@ -23,7 +23,7 @@ from openrlhf_core.spec.kinds.placement import Role
 from openrlhf_core.spec.planning.plan import PlannedRank
 
 if TYPE_CHECKING:
-    from openrlhf_core.engines.reference_model import ReferenceModel
+    from openrlhf_core.engines.scoring_model import ScoringModel
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class ScorerSetup:
     output: ModelOutput
     hardware: Hardware
 
-    def make(self) -> "ReferenceModel":
+    def make(self) -> "ScoringModel":
         """Loads one copy of the model, in the process that calls this."""
         # transformers takes seconds to import, and the driver has no use for models.
         with collector_paused():
-            from openrlhf_core.engines.reference_model import ReferenceModel  # noqa: PLC0415
+            from openrlhf_core.engines.scoring_model import ScoringModel  # noqa: PLC0415
 
         directory = self.locator.locate(self.source, "model", self.model.trust_remote_code)
-        return ReferenceModel(directory, self.model, self.hardware, self.output)
+        return ScoringModel(directory, self.model, self.hardware, self.output)
 
 
 class ScorerActor:
@@ -51,7 +51,7 @@ class ScorerActor:
 
     def __init__(self, visible_devices: str | None) -> None:
         enter_worker(visible_devices)
-        self._model: ReferenceModel
+        self._model: ScoringModel
 
     def build(self, setup: ScorerSetup) -> None:
         self._model = setup.make()

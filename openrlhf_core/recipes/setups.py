@@ -27,7 +27,7 @@ def learner_setup(
         source=training.model.policy.source,
         model=model_settings(inputs, pad_id),
         training=TrainingSettings(
-            role="Policy",
+            area="policy",
             optimizer=training.optimizer,
             total_steps=num_optimizer_steps,
             zero_stage=learner.zero_stage,

@@ -27,8 +27,7 @@ _PHASES: dict[Phase, str] = {
 }
 
 _SCORED = (("reward", "reward/mean", 2), ("kl", "kl/mean", 3))
-_UNSCORED = (("loss", "policy/loss", 3),)
-"""Label, metric and digits of the figures of a step."""
+"""Label, metric and digits of the figures of a step whose completions are scored."""
 
 _LONG_PHASES: tuple[Phase, ...] = ("rollout", "reward", "train")
 
@@ -174,7 +173,8 @@ def step_line(progress: Progress) -> str:
 def figures(progress: Progress) -> str:
     """The figures that people watch: reward and KL, or the loss where nothing is scored; speed."""
     metrics = progress.metrics
-    watched = _SCORED if "reward/mean" in metrics else _UNSCORED
+    loss = next((name for name in metrics if name.endswith("/loss")), "")
+    watched = _SCORED if "reward/mean" in metrics else (("loss", loss, 3),)
     parts = [
         f"{label} {metrics[name]:.{digits}f}" for label, name, digits in watched if name in metrics
     ]

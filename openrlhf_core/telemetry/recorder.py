@@ -22,9 +22,10 @@ def _nothing() -> None:
 class Recorder:
     """Writes rows `start_step + 1`, `start_step + 2`, … of metrics.jsonl; older rows stay.
 
-    A row is handed to the operating system before `record` returns, so a kill of this process loses
-    none; `flush` brings the rows to the disk and is called before a checkpoint is committed.
-    `still_ours` is asked before each row and raises when another attempt has taken the directory.
+    A row is handed to the operating system before `record` returns, so that a kill of this process
+    loses no row; `flush` writes the rows to the disk and is called before a checkpoint is
+    committed. `still_ours` is called before each row and raises when another attempt has taken the
+    directory.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Recorder:
 
 
 def _keep_finite(metrics: Mapping[str, float]) -> dict[str, float]:
-    """A value that is not finite is no sample: JSON cannot hold it and 0 would be a lie."""
+    """Returns the finite values. JSON cannot hold the others, and 0 would be wrong."""
     finite = {}
     for name, value in metrics.items():
         find_metric(name)

@@ -15,9 +15,7 @@ from openrlhf_core.telemetry.display import short_duration
 from openrlhf_core.telemetry.metrics_file import MetricRow
 
 SUMMARY_FILE = "summary.json"
-HEADLINES = {"reward/mean": "reward", "policy/loss": "loss"}
-"""Metrics that tell whether a run learns, with their names for people: the first one is shown that
-the run has."""
+REWARD = "reward/mean"
 WINDOW = 10
 """Steps of the moving mean in the plot, and of the means that the text names."""
 
@@ -74,10 +72,11 @@ def render_summary(
     """The text at the end of a run: its headline's course, how it ended, where the model lies."""
     lines = [_ending(summary)]
     metric = headline(rows)
+    label = metric.partition("/")[0] if metric == REWARD else "loss"
     points = [(row.step, row.metrics[metric]) for row in rows if metric in row.metrics]
     if len(points) > 1:
         values = [value for _, value in points]
-        lines = [*_plot(metric, points, encoding), *lines, _course(HEADLINES[metric], values)]
+        lines = [*_plot(metric, points, encoding), *lines, _course(label, values)]
     if summary.model is not None:
         lines.append(f"model       {output / summary.model}")
     if summary.checkpoint is not None:
@@ -88,8 +87,9 @@ def render_summary(
 
 def headline(rows: Sequence[MetricRow]) -> str:
     """The metric that is plotted: the reward, or the loss of a run without one."""
-    has = {name for row in rows for name in row.metrics}
-    return next((name for name in HEADLINES if name in has), "policy/loss")
+    names = sorted({name for row in rows for name in row.metrics})
+    losses = [name for name in names if name.endswith("/loss")]
+    return REWARD if REWARD in names or not losses else losses[0]
 
 
 def _ending(summary: Summary) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from deepspeed.utils import safe_get_full_grad
+from pair_objective import Pair, PairObjective
 from transformers import (
     AutoModelForCausalLM,
     LlamaConfig,
@@ -22,6 +23,8 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from openrlhf_core.algorithms.aggregate import LossAggregation
+from openrlhf_core.data.balance import BatchLimits, plan_updates
 from openrlhf_core.engines.deepspeed.learner import DeepSpeedLearner
 from openrlhf_core.engines.learner_settings import (
     Hardware,
@@ -29,8 +32,10 @@ from openrlhf_core.engines.learner_settings import (
     Rank,
     TrainingSettings,
 )
-from openrlhf_core.engines.reference_model import ReferenceModel
+from openrlhf_core.engines.protocols import WeightInfo
+from openrlhf_core.engines.scoring_model import ScoringModel
 from openrlhf_core.objectives.metrics import merge_updates
+from openrlhf_core.objectives.objective import Objective
 from openrlhf_core.objectives.outputs import TokenLogprobs
 from openrlhf_core.objectives.policy import PolicyObjective, PolicySample
 from openrlhf_core.samples import OptimizerBatch
@@ -114,12 +119,17 @@ class Lab:
         self.work = work
 
     def learner(
-        self, stage: int, layout: str = "qwen2-tied", dtype: DType = "Float32", **options: Any
-    ) -> DeepSpeedLearner[PolicySample]:
+        self,
+        stage: int,
+        layout: str = "qwen2-tied",
+        dtype: DType = "Float32",
+        objective: Objective[Any, Any] = OBJECTIVE,
+        **options: Any,
+    ) -> DeepSpeedLearner[Any]:
         model = ModelSettings(dtype, pad_id=0)
         optimizer = OptimizerSpec(learning_rate=1e-2, gradient_clip=1e6, weight_decay=0.01)
         training = TrainingSettings(
-            "Policy", optimizer, 10, stage, gradient_checkpointing=False, seed=5
+            "policy", optimizer, 10, stage, gradient_checkpointing=False, seed=5
         )
         model_options = {k: v for k, v in options.items() if hasattr(model, k)}
         training_options = {k: v for k, v in options.items() if hasattr(training, k)}
@@ -129,7 +139,7 @@ class Lab:
             directory=self.work / layout,
             model=replace(model, **model_options),
             training=replace(training, **training_options),
-            objective=OBJECTIVE,
+            objective=objective,
         )
 
     def batch(self, step: int) -> OptimizerBatch[PolicySample]:
@@ -178,6 +188,31 @@ class Lab:
         }
         return results
 
+    def pairs(self) -> dict[int, Any]:
+        """Two steps of another objective, planned as a recipe does: one pair a micro-batch."""
+        generator = np.random.default_rng(3)
+        lengths = ((5, 9), (7, 4), (12, 3))
+        samples = [
+            Pair((generator.integers(0, 96, a), generator.integers(0, 96, b))) for a, b in lengths
+        ]
+        plan = plan_updates(
+            samples,
+            train_batch_size=3,
+            num_ranks=self.rank.world_size,
+            epochs=2,
+            key=(1,),
+            limits=BatchLimits(micro_batch_size=1),
+            aggregation=LossAggregation("TokenMean"),
+        )
+        results = {}
+        for stage in STAGES:
+            learner = self.learner(stage, objective=PairObjective())
+            metrics = [update(learner, step[self.rank.index]) for step in plan]
+            learner = self.learner(stage, objective=PairObjective())
+            found = gradients(learner, stage, plan[0][self.rank.index])
+            results[stage] = {"metrics": metrics, "gradients": found}
+        return results
+
     def models(self) -> dict[str, Any]:
         """Every model layout trains, exports and comes back the same, stage 3 and bfloat16 too."""
         results = {}
@@ -197,6 +232,7 @@ class Lab:
                     torch.equal(weight.detach(), weights[key])
                     for key, weight in reopened.named_parameters()
                 ),
+                "description_equals": learner.describe() == infos(learner),
                 "names": sorted(weights) == sorted(k for k, _ in reopened.named_parameters()),
                 "gain": sum(
                     float(sample.advantages @ (after - start))
@@ -212,7 +248,7 @@ class Lab:
 
     def reference(self, layout: str, dtype: DType, ids: Sequence[np.ndarray]) -> list[np.ndarray]:
         settings = ModelSettings(dtype, pad_id=0)
-        model = ReferenceModel(self.work / layout, settings, HARDWARE, OBJECTIVE.output)
+        model = ScoringModel(self.work / layout, settings, HARDWARE, OBJECTIVE.output)
         return model.score([ids])[0]
 
     def guards(self) -> dict[str, Any]:
@@ -286,7 +322,7 @@ class Lab:
             results[name] = self.go_on(learner)
         return results
 
-    def go_on(self, learner: DeepSpeedLearner[PolicySample]) -> dict[str, Any]:
+    def go_on(self, learner: DeepSpeedLearner[Any]) -> dict[str, Any]:
         drawn = torch.rand(3)
         metrics = [update(learner, self.batch(step)) for step in (2, 3)]
         return {"drawn": drawn, "metrics": metrics, "weights": whole_weights(learner)}
@@ -320,6 +356,7 @@ class Lab:
     def two(self) -> dict[str, Any]:
         return {
             "stages": self.stages(),
+            "pairs": self.pairs(),
             "saves": self.saves(),
             "abandons": self.abandons(),
             "guards": self.guards(),
@@ -332,6 +369,7 @@ class Lab:
     def one(self) -> dict[str, Any]:
         return {
             "stages": self.stages(),
+            "pairs": self.pairs(),
             "layouts": self.layouts(),
             "models": self.models(),
             "refusals": self.refusals(),
@@ -345,7 +383,7 @@ CHECKPOINTS: dict[str, tuple[int, DType]] = {
 
 
 def gradients(
-    learner: DeepSpeedLearner[PolicySample], stage: int, batch: OptimizerBatch[PolicySample]
+    learner: DeepSpeedLearner[Any], stage: int, batch: OptimizerBatch[Any]
 ) -> dict[str, torch.Tensor]:
     """The gradients of a step, reduced over the ranks, as the optimizer would get them."""
     learner._engine.train()
@@ -358,14 +396,20 @@ def gradients(
     return found
 
 
-def update(
-    learner: DeepSpeedLearner[PolicySample], batch: OptimizerBatch[PolicySample]
-) -> dict[str, float]:
+def update(learner: DeepSpeedLearner[Any], batch: OptimizerBatch[Any]) -> dict[str, float]:
     """The metrics of one optimizer step."""
     return merge_updates([learner.update(batch)])
 
 
-def whole_weights(learner: DeepSpeedLearner[PolicySample]) -> dict[str, torch.Tensor]:
+def infos(learner: DeepSpeedLearner[Any]) -> list[WeightInfo]:
+    """What `weights` yields, described after gathering it."""
+    return [
+        WeightInfo(name, str(weight.dtype).removeprefix("torch."), tuple(weight.shape))
+        for name, weight in learner.weights()
+    ]
+
+
+def whole_weights(learner: DeepSpeedLearner[Any]) -> dict[str, torch.Tensor]:
     return {name: weight.detach().clone() for name, weight in learner.weights()}
 
 

@@ -21,7 +21,11 @@ STAGES = (0, 1, 2, 3)
 EVERY_STAGE_AND_FORMAT = [f"{s}-{d}" for s in STAGES for d in ("Float32", "BFloat16")]
 CHECKPOINTS = [f"zero-{s}{suffix}" for s in STAGES for suffix in ("", "-bfloat16")]
 SECONDS = 600
-ENVIRONMENT = {**os.environ, **learner_environment(Hardware("CPU", threads=1))}
+ENVIRONMENT = {
+    **os.environ,
+    **learner_environment(Hardware("CPU", threads=1)),
+    "PYTHONPATH": os.pathsep.join([str(LAB.parents[1]), os.environ.get("PYTHONPATH", "")]),
+}
 
 
 def free_port() -> int:
@@ -60,7 +64,9 @@ def work(tmp_path_factory):
         f"import sys; sys.path.insert(0, {str(LAB.parent)!r}); import pathlib, learner_lab; "
         f"learner_lab.write_models(pathlib.Path({str(directory)!r}))"
     )
-    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=SECONDS)
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], check=True, timeout=SECONDS, env=ENVIRONMENT
+    )
     return directory
 
 
@@ -91,6 +97,21 @@ def assert_equal_steps(actual, expected, atol):
 @pytest.mark.parametrize("stage", STAGES)
 def test_two_ranks_have_the_loss_and_gradients_of_one(one, two, stage):
     assert_equal_steps(two[0]["stages"][stage], one["stages"][stage], atol=1e-6)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_another_objective_trains_alike_on_one_rank_and_on_two(one, two, stage):
+    """Three pairs on two ranks: one rank ends with an empty micro-batch."""
+    assert_equal_steps(two[0]["pairs"][stage], one["pairs"][0], atol=1e-6)
+    first, second = one["pairs"][stage]["metrics"]
+    assert second["policy/loss"] < first["policy/loss"]
+    assert set(first) == {
+        "policy/loss",
+        "policy/clip_ratio",
+        "policy/grad_norm",
+        "policy/learning_rate",
+        "policy/skipped_updates",
+    }
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -145,6 +166,7 @@ def test_every_layout_trains_and_exports_what_it_holds(one, model):
     assert result["gain"] > 1.0, "tokens with positive advantage should have become likelier"
     assert result["export_equals"]
     assert result["names"]
+    assert result["description_equals"]
     assert result["start_equals_reference"] < (1e-5 if "Float32" in model else 0.05)
 
 
@@ -206,6 +228,6 @@ def test_sleep_and_wake_change_no_bit(two, kind):
     assert all(two[0]["sleeps"][kind].values())
 
 
-def test_a_checkpoint_of_another_world_size_is_refused_with_the_mend(one):
+def test_a_checkpoint_of_another_world_size_is_refused_with_the_fix(one):
     message = one["refusals"]["world size"]
     assert "written with world_size 2 and this run has 1; run with 2" in message

@@ -1,6 +1,6 @@
-"""Leaving long work between two micro-batches, on all ranks at the same one.
+"""Ends long work between two micro-batches, on all ranks at the same one.
 
-An optimizer step may last longer than the grace period that a stop allows.
+An optimizer step may last longer than the grace period of a stop.
 """
 
 import threading
@@ -12,11 +12,11 @@ from openrlhf_core.spec.exit_codes import WorkAbandoned
 
 
 class Abandonment:
-    """The ranks' common answer to: was any of us asked to leave?
+    """Decides for all ranks together whether to leave the work, once any rank was asked to.
 
-    Each check votes, and reads what the vote of the check before came to: ranks agree and none
-    waits for the slowest, at the price of one more micro-batch. A rank alone has no one to wait
-    for and reads its own vote. `group` must move CPU tensors.
+    Each check starts a vote and reads the result of the vote before, so that no rank waits for the
+    slowest; a request therefore takes effect one micro-batch later. A single rank reads its own
+    vote at once. `group` must move CPU tensors.
     """
 
     def __init__(self, group: dist.ProcessGroup | None) -> None:
@@ -26,7 +26,7 @@ class Abandonment:
         self._counting: dist.Work | None = None
 
     def ask(self) -> None:
-        """Asks to leave, from any thread and for good."""
+        """Requests to leave the work; it cannot be undone. Called from any thread."""
         self._was_asked.set()
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""The configuration that DeepSpeed is given, a pure function of ours."""
+"""Makes the configuration that DeepSpeed is started with."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from openrlhf_core.spec.kinds.formats import DeviceKind, DType
 def deepspeed_config(
     zero_stage: int, dtype: DType, gradient_clip: float, world_size: int, device_kind: DeviceKind
 ) -> dict[str, Any]:
-    """DeepSpeed's JSON for a learner that counts its own micro-batches and scales its own loss.
+    """Returns DeepSpeed's settings for a learner that counts micro-batches and scales the loss.
 
-    Batch sizes are 1: the learner says where an optimizer step ends. Stage 0 in float32 has no
-    clipping here, since DeepSpeed reports no norm there and the learner does both.
+    Batch sizes are 1, because the learner says where an optimizer step ends. Stage 0 in float32
+    does not clip: DeepSpeed reports no gradient norm there, so the learner measures and clips.
     """
     clips_itself = zero_stage == 0 and dtype == "Float32"
     config: dict[str, Any] = {
@@ -25,7 +25,7 @@ def deepspeed_config(
         "steps_per_print": None,
     }
     if dtype == "BFloat16" and zero_stage >= 2:
-        # Sums of many micro-batches in bfloat16 lose small gradients. Stage 1 would switch to an
-        # optimizer whose states DeepSpeed cannot offload; stage 0 knows no other format.
+        # Sums of many micro-batches in bfloat16 lose small gradients. With this setting stage 1
+        # takes an optimizer whose states DeepSpeed cannot offload, and stage 0 has no other format.
         config["data_types"] = {"grad_accum_dtype": "fp32"}
     return config

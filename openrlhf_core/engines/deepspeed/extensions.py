@@ -1,9 +1,9 @@
-"""Keeps DeepSpeed from building C++ extensions: learners use none, so no run waits for a compiler.
+"""Keeps DeepSpeed from building C++ extensions, which learners do not use.
 
 At start DeepSpeed would build `deepspeed_shm_comm`, a shared-memory all-reduce that only its
 inference layers and AutoTP call; data-parallel training goes through torch.distributed. A build
-takes over a minute, needs a compiler, and once killed leaves a lock file that the next process
-waits for without end. The optimizer is torch's AdamW, which needs no extension either.
+takes over a minute and needs a compiler. When it is killed, it leaves a lock file, on which the
+next process waits forever. The optimizer is torch's AdamW, which needs no extension either.
 """
 
 import deepspeed
@@ -15,7 +15,7 @@ UNUSED_EXTENSIONS = ("deepspeed_shm_comm",)
 def skip_unused_extensions() -> None:
     """Makes DeepSpeed start without building anything; call it before `init_distributed`.
 
-    It marks the extension as one that this machine cannot have, which the start-up asks about
+    It marks the extension as incompatible with this machine, which DeepSpeed checks when it starts
     (deepspeed/comm/torch.py, build_shm_op). Remove it when DeepSpeed builds the extension at
     first use, or when a learner uses AutoTP on CPU: then build it at installation.
     """

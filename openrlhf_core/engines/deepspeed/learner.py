@@ -1,4 +1,4 @@
-"""One rank of the training of one model, with DeepSpeed's ZeRO stages 0 to 3."""
+"""Trains one model on one rank, with DeepSpeed's ZeRO stages 0 to 3."""
 
 import json
 import logging
@@ -41,6 +41,7 @@ from openrlhf_core.engines.process_group import (
     open_control_group,
     take_device,
 )
+from openrlhf_core.engines.protocols import WeightInfo
 from openrlhf_core.engines.step_totals import StepTotals
 from openrlhf_core.models.fidelity import check_fidelity
 from openrlhf_core.models.policy import PolicyModel
@@ -60,8 +61,8 @@ MOST_SKIPPED_IN_A_ROW = 3
 class DeepSpeedLearner(Generic[S]):
     """Implements `protocols.Learner`: a model, an objective and an optimizer.
 
-    It knows no loss: the objective says which rows the model reads for a sample, and computes the
-    loss from the model's tensors.
+    The objective says which rows the model reads for a sample and computes the loss from the
+    model's tensors; this class does the rest, the same for every objective.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class DeepSpeedLearner(Generic[S]):
         self._engine = self._start_deepspeed(hardware)
 
     def score(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
-        """Log-probs of each token id given those before it, shapes as given; index 0 is 0."""
+        """Returns a float32 score of each token id, shapes as given, as `ScoringModel.score`."""
         self._engine.eval()
         return [self._forward(token_ids) for token_ids in micro_batches]
 
@@ -116,22 +117,22 @@ class DeepSpeedLearner(Generic[S]):
             totals = self._accumulate(batch, self._abandonment.check if may_abandon else None)
         norm, was_applied = self._apply()
         self._count_skips(was_applied)
-        role = self._training.role.lower()
-        metrics = totals.reduce_over_ranks().measurements(f"{role}/loss")
-        metrics[f"{role}/grad_norm"] = Measurement(norm)
-        metrics[f"{role}/learning_rate"] = Measurement(rate)
-        metrics[f"{role}/skipped_updates"] = Measurement(float(not was_applied))
+        area = self._training.area
+        metrics = totals.reduce_over_ranks().measurements(f"{self._objective.area}/loss")
+        metrics[f"{area}/grad_norm"] = Measurement(norm)
+        metrics[f"{area}/learning_rate"] = Measurement(rate)
+        metrics[f"{area}/skipped_updates"] = Measurement(float(not was_applied))
         return {name: one for name, one in metrics.items() if math.isfinite(one.value)}
 
     def abandon(self) -> None:
         """Makes `score`, and an `update` that may be abandoned, raise WorkAbandoned within two
-        micro-batches; called from another thread, and not taken back."""
+        micro-batches. Called from another thread; it cannot be undone."""
         self._abandonment.ask()
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """Yields every weight whole, with name and shape as in the model's files, a tied one once.
 
-        A tensor is good until the next one is asked for: ZeRO 3 gathers them one by one.
+        A tensor is valid until the next one is taken: ZeRO 3 gathers them one by one.
         """
         return self._file_layout.translate(self._whole_weights())
 
@@ -140,6 +141,17 @@ class DeepSpeedLearner(Generic[S]):
             gathered = [weight] if isinstance(weight, torch.nn.Parameter) else []
             with deepspeed.zero.GatheredParameters(gathered, enabled=self._is_partitioned):
                 yield name, weight.data
+
+    def describe(self) -> list[WeightInfo]:
+        """Returns what `weights` will yield, in its order; gathers no weight."""
+        whole = (
+            (name, torch.empty(_whole_shape(weight), dtype=weight.dtype, device="meta"))
+            for name, weight in stored_weights(self._model.model)
+        )
+        return [
+            WeightInfo(name, str(weight.dtype).removeprefix("torch."), tuple(weight.shape))
+            for name, weight in self._file_layout.translate(whole)
+        ]
 
     def save(self, directory: Path) -> list[Path]:
         """Writes all that `load` needs to continue exactly; returns the files of this rank."""
@@ -169,7 +181,7 @@ class DeepSpeedLearner(Generic[S]):
     def export(self, directory: Path) -> list[Path]:
         """Writes the model in Hugging Face layout (safetensors, config, tokenizer).
 
-        Rank 0 writes and returns the files; the others help to gather the weights.
+        Rank 0 writes and returns the files; the other ranks take part in gathering the weights.
         """
         weights = {}
         for name, tensor in self.weights():
@@ -187,7 +199,7 @@ class DeepSpeedLearner(Generic[S]):
         self._is_asleep = True
 
     def wake(self) -> None:
-        """Moves them back to the device."""
+        """Moves weights and optimizer states back to the device."""
         if self._is_asleep:
             move_to_device(self._engine, self._adamw, self._training.zero_stage, self._device)
         self._is_asleep = False
@@ -264,8 +276,9 @@ class DeepSpeedLearner(Generic[S]):
         batch = batch.to(self._device)
         outputs = self._engine(batch.token_ids, batch.packed_position_ids, batch.selected)
         loss = self._objective.loss(outputs, batch)
-        # DeepSpeed averages gradients over the ranks; this loss is a share of a sum. A loss that
-        # is not finite must make the gradients so, for the guard of every ZeRO stage to see it.
+        # DeepSpeed averages gradients over the ranks, but the shares of the loss add up. Where the
+        # loss is not finite, the factor makes all gradients NaN, and every ZeRO stage skips the
+        # step.
         total = loss.total
         world_size = total.new_tensor(float(self._rank.world_size))
         factor = torch.where(torch.isfinite(total.detach()), world_size, math.nan)
@@ -273,7 +286,7 @@ class DeepSpeedLearner(Generic[S]):
         return StepTotals.of(loss)
 
     def _apply(self) -> tuple[float, bool]:
-        """Gradient norm before clipping, and whether the weights were changed."""
+        """Returns the gradient norm before clipping, and whether the weights were changed."""
         if self._training.zero_stage == 0 and self._settings.dtype == "Float32":
             return self._apply_unwrapped()
         self._engine.step()
@@ -281,7 +294,7 @@ class DeepSpeedLearner(Generic[S]):
         return float(norm), bool(self._engine.was_step_applied())
 
     def _apply_unwrapped(self) -> tuple[float, bool]:
-        """The same without an optimizer of DeepSpeed's, which has neither norm nor guard here."""
+        """Does the same where DeepSpeed does not wrap the optimizer: no norm, no check for NaN."""
         parameters = list(self._model.parameters())
         norm = torch.nn.utils.clip_grad_norm_(parameters, self._training.optimizer.gradient_clip)
         is_finite = bool(torch.isfinite(norm))
@@ -317,19 +330,25 @@ class DeepSpeedLearner(Generic[S]):
 
 
 def files_of_rank(directory: Path, rank: int) -> list[Path]:
-    """Files below `directory` that `rank` wrote, relative: rank 0 wrote those without a rank."""
+    """Returns the files below `directory` that `rank` wrote; rank 0 wrote those without a rank."""
     files = (path for path in sorted(directory.rglob("*")) if path.is_file())
     return [path.relative_to(directory) for path in files if _writer_of(path.name) == rank]
 
 
 def _writer_of(name: str) -> int:
-    """The rank in the name of a ZeRO partition or of a random state, else 0."""
+    """Returns the rank in the name of a ZeRO partition or of a random state, else 0."""
     found = re.search(r"zero_pp_rank_(\d+)_|^random-(\d+)\.pt$", name)
     return 0 if found is None else int(found[1] or found[2])
 
 
+def _whole_shape(weight: Tensor) -> torch.Size:
+    """Returns the shape of a weight before ZeRO 3 partitioned it."""
+    shape: torch.Size = getattr(weight, "ds_shape", weight.shape)
+    return shape
+
+
 def _build_adamw(model: PolicyModel, optimizer: OptimizerSpec) -> torch.optim.AdamW:
-    """AdamW that spares biases and norms, which are vectors, from weight decay."""
+    """Returns AdamW without weight decay for vectors, which are biases and the weights of norms."""
     matrices = [weight for weight in model.parameters() if weight.ndim >= 2]
     vectors = [weight for weight in model.parameters() if weight.ndim < 2]
     first, second = optimizer.betas

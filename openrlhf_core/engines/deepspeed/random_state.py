@@ -1,4 +1,4 @@
-"""The random generators of a process, saved and restored exactly."""
+"""Saves and restores the random generators of a process exactly."""
 
 import contextlib
 import random
@@ -11,7 +11,7 @@ import torch
 
 
 def seed_everything(seed: int) -> None:
-    """Every generator of this process starts from `seed`."""
+    """Seeds every generator of this process."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
@@ -23,13 +23,13 @@ def save_random_state(path: Path) -> None:
 
 
 def load_random_state(path: Path) -> None:
-    """Continues every generator from what `save_random_state` wrote."""
+    """Restores every generator to the state that `save_random_state` wrote."""
     _restore(torch.load(path, weights_only=True))
 
 
 @contextlib.contextmanager
 def random_state_kept_on(*errors: type[Exception]) -> Iterator[None]:
-    """Puts every generator back to where it was when the block ends with one of `errors`."""
+    """Restores every generator to its state before the block when that raises one of `errors`."""
     state = _capture()
     try:
         yield

@@ -1,4 +1,4 @@
-"""The learning rate of each optimizer step, a pure function of the step's number."""
+"""Computes the learning rate of an optimizer step from its number."""
 
 import math
 from typing import Literal
@@ -15,11 +15,11 @@ def learning_rate(
     warmup_ratio: float,
     minimum_ratio: float,
 ) -> float:
-    """Learning rate of optimizer step `step` (from 0) of `total_steps`.
+    """Returns the learning rate of optimizer step `step` (from 0) of `total_steps`.
 
-    It rises over the first ceil(warmup_ratio x total_steps) steps, w of them, as (step + 1) / w;
-    then stays (Constant) or falls from `highest` to minimum_ratio x highest, which the last step
-    has, along a cosine or a line. A step past the end has the last step's.
+    Warmup lasts w = ceil(warmup_ratio x total_steps) steps, with the rate highest x (step + 1) / w.
+    Then the rate stays (Constant), or falls along a cosine or a line to minimum_ratio x highest at
+    the last step. Steps beyond `total_steps` keep the rate of the last step.
     """
     warmup_steps = math.ceil(warmup_ratio * total_steps)
     if step < warmup_steps:

@@ -1,7 +1,7 @@
 """Moves a DeepSpeed engine's weights and optimizer states between device and host memory.
 
-DeepSpeed does it by itself for ZeRO 1 and 2. For ZeRO 3 it moves optimizer states only of its own
-fused Adam, and for stage 0 nothing: what it leaves is moved here.
+DeepSpeed does it for ZeRO 1 and 2. For ZeRO 3 it moves the optimizer states of its own fused Adam
+only, and for stage 0 nothing. This module moves the rest.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ ZERO_3_STATES = (
 
 
 def move_to_host(engine: Any, adamw: torch.optim.AdamW, zero_stage: int) -> None:
-    """Everything but activations goes to host memory, and the device's cache is released."""
+    """Moves weights and optimizer states to host memory and releases the device's cache."""
     on_cuda = engine.device.type == "cuda"
     if zero_stage == 0:
         engine.module.to("cpu")
@@ -43,7 +43,7 @@ def move_to_device(
 
 
 def move_optimizer(adamw: torch.optim.AdamW, device: torch.device) -> None:
-    """Moves master weights and moments in place, so that whoever holds the tensors sees it."""
+    """Moves master weights and moments in place: DeepSpeed holds references to the tensors."""
     grouped = [parameter for group in adamw.param_groups for parameter in group["params"]]
     for parameter in (*grouped, *adamw.state):  # ZeRO 3 fills the groups during a step only
         parameter.data = parameter.data.to(device)

@@ -82,7 +82,6 @@ def test_metrics_are_means_over_pairs() -> None:
     assert means["dpo/chosen_reward"] == pytest.approx(-0.5)
     assert means["dpo/rejected_reward"] == pytest.approx(-0.5)
     assert means["dpo/margin"] == pytest.approx(0.0)
-    assert loss.total.item() == pytest.approx(means["dpo/loss"])
 
 
 def test_the_step_loss_does_not_depend_on_the_layout() -> None:
@@ -117,5 +116,5 @@ def test_a_rank_without_pairs_reports_the_same_names_and_no_loss() -> None:
     loss = DPO.loss(LogprobTensors(logprobs, torch.zeros_like(logprobs)), batch)
     loss.total.backward()
     assert loss.total.item() == 0.0
-    assert len(loss.sums) == 5
+    assert len(loss.sums) == 4
     assert all(one.count.item() == 0 for one in loss.sums.values())

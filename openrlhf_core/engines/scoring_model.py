@@ -1,4 +1,4 @@
-"""The frozen model that the KL divergence is measured against."""
+"""A frozen model that scores given tokens, as the reference does."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +14,12 @@ from openrlhf_core.models.fidelity import check_fidelity
 from openrlhf_core.objectives.outputs import ModelOutput
 
 
-class ReferenceModel:
-    """One whole copy of the reference on one device; ranks work apart, without collectives."""
+class ScoringModel:
+    """One whole copy of a frozen model on one device; implements `protocols.Scorer`.
+
+    `output` says what a score is: with TokenLogprobs the log-prob of each token. Ranks work apart,
+    without collectives.
+    """
 
     def __init__(
         self,
@@ -32,7 +36,7 @@ class ReferenceModel:
         self._model = model.requires_grad_(False).eval().to(self._device)
 
     def score(self, micro_batches: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
-        """Log-probs of each token id given those before it, shapes as given; index 0 is 0."""
+        """Returns a float32 score of each token id, shapes as given."""
         return [self._forward(token_ids) for token_ids in micro_batches]
 
     def sleep(self) -> None:

@@ -6,13 +6,13 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from openrlhf_core.engines.learner_settings import Hardware, ModelSettings
-from openrlhf_core.engines.reference_model import ReferenceModel
+from openrlhf_core.engines.scoring_model import ScoringModel
 from openrlhf_core.objectives.outputs import TokenLogprobs
 
 
 def make_reference(directory, packing=False, temperature=1.0):
     settings = ModelSettings("Float32", pad_id=0, packing=packing)
-    return ReferenceModel(directory, settings, Hardware("CPU", 1), TokenLogprobs(temperature))
+    return ScoringModel(directory, settings, Hardware("CPU", 1), TokenLogprobs(temperature))
 
 
 def make_token_ids(*lengths):
