@@ -46,7 +46,7 @@ class Layout:
             return Layout(tuple(lengths), np.ones((1, sum(lengths)), bool))
         return Layout(tuple(lengths), np.arange(max(lengths)) < np.array(lengths)[:, None])
 
-    def place(self, values: Sequence[np.ndarray], fill: float, dtype: torch.dtype) -> Tensor:
+    def place(self, values: Sequence[np.ndarray], fill: int | float, dtype: torch.dtype) -> Tensor:
         """Returns the values, one array a row, as a tensor with `fill` at padding."""
         placed = torch.full(self.is_token.shape, fill, dtype=dtype)
         if values:
@@ -96,7 +96,7 @@ class MicroBatch(Generic[S_co]):
         )
 
     def place(
-        self, values: Sequence[np.ndarray], fill: float = 0.0
+        self, values: Sequence[np.ndarray], fill: int | float = 0.0
     ) -> Float32[Tensor, "batch seq"]:
         """Returns an objective's own values, one array a row, laid out as the tokens are."""
         placed = self.layout.place(values, fill, torch.float32)

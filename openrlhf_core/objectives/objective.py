@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, Self, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Float, Num
 from torch import Tensor
@@ -10,7 +10,10 @@ from torch import Tensor
 from openrlhf_core.objectives.micro_batch import MicroBatch, TokenRow
 from openrlhf_core.objectives.outputs import ModelOutput
 
+S = TypeVar("S", bound="Sample")
 
+
+@runtime_checkable  # jaxtyping checks shapes in tests, and needs isinstance
 class Sample(Protocol):
     """What batches are planned by: every objective's sample type has it."""
 
@@ -22,11 +25,10 @@ class Sample(Protocol):
     def num_targets(self) -> int:
         """What the loss is a mean over: trained tokens, or 1 for a loss of the whole sample."""
 
-    def with_loss_weight(self, weight: float) -> Self:
+    def with_loss_weight(self: S, weight: float) -> S:
         """Returns the sample with this factor at the loss of each of its targets."""
 
 
-S = TypeVar("S", bound=Sample)
 S_contra = TypeVar("S_contra", bound=Sample, contravariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)
 
@@ -36,7 +38,7 @@ class Sum:
     """A metric's share of one micro-batch: its sum over `count` things. The metric is their mean
     over all micro-batches and ranks."""
 
-    total: Float[Tensor, ""]
+    total: Num[Tensor, ""]
     count: Num[Tensor, ""]
 
 
