@@ -58,12 +58,17 @@ def fit(model: type[M], data: Any) -> tuple[M | None, tuple[str, ...]]:
     for depth in (None, None, 1):
         found, wrong = _judged(model, text)
         if found is not None:
-            return found, tuple(complaints[:MAX_COMPLAINTS])
-        complaints += [_complaint(one) for one in wrong[:MAX_COMPLAINTS]]
+            return found, _first(complaints)
+        complaints += [_complaint(one) for one in wrong]
         kept = json.loads(text)
         _leave_out(kept, [_path(one)[:depth] for one in wrong])
         text = json.dumps(kept)
-    return _judged(model, text)[0], tuple(complaints[:MAX_COMPLAINTS])
+    return _judged(model, text)[0], _first(complaints)
+
+
+def _first(complaints: list[str]) -> tuple[str, ...]:
+    """The first few, each once."""
+    return tuple(dict.fromkeys(complaints))[:MAX_COMPLAINTS]
 
 
 def _judged(model: type[M], text: str) -> tuple[M | None, list[ErrorDetails]]:

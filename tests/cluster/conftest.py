@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster.paper_heads import PaperHeads
 
 ROOT = Path(__file__).parents[2]
+NETWORK = Path(__file__).parent / "paper_network"
 GPU_NODES = 8
 KUBERAY_KINDS = tuple(f"ray{kind}s.ray.io" for kind in ("cluster", "job", "service", "cronjob"))
 Object = dict[str, Any]
@@ -256,6 +258,30 @@ def with_kueue(tmp_path: Path) -> Iterator[Cluster]:
     name = f"que{os.getpid() % 10_000}"
     with started(name, tmp_path / "operator.log", *options) as cluster, operated(cluster):
         yield cluster
+
+
+@dataclass
+class AnsweredLab:
+    """A cluster on paper whose heads answer, and an operator beside it."""
+
+    cluster: Cluster
+    heads: PaperHeads
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnsweredLab]:
+    """A control plane with KubeRay and nodes on paper, heads that answer, and the operator."""
+    log = tmp_path_factory.mktemp("answered") / "operator.log"
+    options = ("--profile", "simulated", "--gpu-nodes", str(GPU_NODES))
+    address = f"127.0.{os.getpid() % 200 + 1}.7"
+    with (
+        started(f"ans{os.getpid() % 10_000}", log, *options) as cluster,
+        PaperHeads(address) as heads,
+    ):
+        paths = (str(NETWORK), cluster.environment.get("PYTHONPATH", ""))
+        cluster.environment |= {"PAPER_HEADS": address, "PYTHONPATH": os.pathsep.join(paths)}
+        with operated(cluster):
+            yield AnsweredLab(cluster, heads)
 
 
 @pytest.fixture
