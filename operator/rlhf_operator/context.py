@@ -24,6 +24,13 @@ class Refusal(NamedTuple):
     message: str
 
 
+class KnownHead(NamedTuple):
+    """The service and the token that KubeRay made for a head."""
+
+    service: str
+    token: str
+
+
 class Stop(NamedTuple):
     """A stop of an attempt that this process has seen."""
 
@@ -38,8 +45,8 @@ class Memo:
 
     runtimes: dict[JobKey, tuple[str, RLHFRuntimeSpec]] = field(default_factory=dict)
     """Snapshots, with the uid of the job."""
-    tokens: dict[str, str] = field(default_factory=dict)
-    """Ray tokens by uid of the RayCluster."""
+    heads: dict[str, KnownHead] = field(default_factory=dict)
+    """How to reach a head, by uid of the RayCluster."""
     bare: dict[JobKey, str] = field(default_factory=dict)
     """Finished jobs that were seen without a network policy, with their uid."""
     written: dict[JobKey, float] = field(default_factory=dict)

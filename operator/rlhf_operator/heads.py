@@ -12,49 +12,57 @@ from rlhf_operator.clients.api_errors import NotFound
 from rlhf_operator.clients.head_http import NoAnswer
 from rlhf_operator.clients.kubernetes import SECRETS, SERVICES, Object, Resource
 from rlhf_operator.clients.ray import Head
-from rlhf_operator.context import Context
+from rlhf_operator.context import Context, KnownHead
 from rlhf_operator.ownership import is_owned_by
 
 
 async def head_of(context: Context, cluster: Object) -> Head:
     """The dashboard of a RayCluster. NoAnswer while KubeRay has not made what leads there."""
-    token = await _token(context, cluster)
-    return Head(url_of(context, cluster, names.DASHBOARD_PORT), token)
+    uid, heads = cluster["metadata"]["uid"], context.memo.heads
+    if uid not in heads:
+        heads[uid] = await _look_up(context, cluster)
+    return Head(_url(context, cluster, heads[uid], names.DASHBOARD_PORT), heads[uid].token)
 
 
-def url_of(context: Context, cluster: Object, port: int) -> str:
-    """A port of the head, by the DNS name of its service."""
-    metadata = cluster["metadata"]
-    domain = context.settings.cluster_domain
-    host = names.head_host(metadata["name"], metadata["namespace"], domain)
-    return context.locate(host, port)
+def progress_of(context: Context, cluster: Object) -> Head | None:
+    """Where the driver on a head answers; None while the head is not known."""
+    known = context.memo.heads.get(cluster["metadata"]["uid"])
+    if known is None:
+        return None
+    return Head(_url(context, cluster, known, names.PROGRESS_PORT), known.token)
 
 
-async def _token(context: Context, cluster: Object) -> str:
-    """The token of the head, once it and the head's service are known to be the cluster's."""
-    uid, tokens = cluster["metadata"]["uid"], context.memo.tokens
-    if uid not in tokens:
-        name = cluster["metadata"]["name"]
-        secret = await _belonging(context, SECRETS, cluster, names.token_secret(name))
-        service_name = names.head_service(name)
-        service = await _belonging(context, SERVICES, cluster, service_name)
-        if service.get("spec", {}).get("type") == "ExternalName":
-            raise NoAnswer(f"Service {service_name} leads out of the cluster; it is not used")
-        try:
-            encoded = secret.get("data", {}).get(names.TOKEN_KEY, "")
-            tokens[uid] = base64.b64decode(encoded, validate=True).decode("ascii")
-        except (binascii.Error, UnicodeError) as error:
-            raise NoAnswer(f"Secret {names.token_secret(name)} holds no token") from error
-    return tokens[uid]
+def _url(context: Context, cluster: Object, known: KnownHead, port: int) -> str:
+    domain, namespace = context.settings.cluster_domain, cluster["metadata"]["namespace"]
+    return context.locate(names.service_host(known.service, namespace, domain), port)
+
+
+async def _look_up(context: Context, cluster: Object) -> KnownHead:
+    name = cluster["metadata"]["name"]
+    secret = await _belonging(context, SECRETS, cluster, name)
+    service = await _belonging(context, SERVICES, cluster, names.head_service(name))
+    service_name = str(service["metadata"]["name"])
+    if service.get("spec", {}).get("type") == "ExternalName":
+        raise NoAnswer(f"Service {service_name} leads out of the cluster; it is not used")
+    try:
+        encoded = secret.get("data", {}).get(names.TOKEN_KEY, "")
+        token = base64.b64decode(encoded, validate=True).decode("ascii")
+    except (binascii.Error, UnicodeError) as error:
+        raise NoAnswer(f"Secret {secret['metadata']['name']} holds no token") from error
+    return KnownHead(service_name, token)
 
 
 async def _belonging(context: Context, resource: Resource, cluster: Object, name: str) -> Object:
-    """The object of that name. NoAnswer when there is none, or it is not the RayCluster's."""
+    """The object that KubeRay gave that name. NoAnswer when there is none, or it is not the
+    RayCluster's."""
     namespace, uid = cluster["metadata"]["namespace"], cluster["metadata"]["uid"]
-    try:
-        found = await context.kubernetes.get(resource, namespace, name)
-    except NotFound as error:
-        raise NoAnswer(f"KubeRay has not made {resource.plural} {name} yet") from error
-    if not is_owned_by(found, uid):
-        raise NoAnswer(f"{resource.plural} {name} is there and does not belong to the RayCluster")
-    return found
+    for possible in names.kuberay_names(name):
+        try:
+            found = await context.kubernetes.get(resource, namespace, possible)
+        except NotFound:
+            continue
+        if not is_owned_by(found, uid):
+            what = f"{resource.plural} {possible}"
+            raise NoAnswer(f"{what} is there and does not belong to the RayCluster")
+        return found
+    raise NoAnswer(f"KubeRay has not made {resource.plural} {name} yet")

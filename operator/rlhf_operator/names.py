@@ -115,21 +115,17 @@ def group_resource(group_name: str) -> str:
 
 def head_service(cluster_name: str) -> str:
     """Service of the head that KubeRay makes."""
-    return _kuberay_name(f"{cluster_name}-head-svc")
+    return f"{cluster_name}-head-svc"
 
 
-def token_secret(cluster_name: str) -> str:
-    """Secret with the token of a RayCluster that KubeRay makes."""
-    return _kuberay_name(cluster_name)
-
-
-def _kuberay_name(name: str) -> str:
-    """Of a long name KubeRay keeps the end, and puts an r in place of a first character that may
-    not begin a name."""
+def kuberay_names(name: str) -> tuple[str, ...]:
+    """The names that KubeRay may give a child: the whole one; some versions keep only the end of a
+    long one, with an r in place of a first character that may not begin a name."""
     kept = name[-MAX_KUBERAY_NAME:]
-    return kept if kept[0].isalpha() else f"r{kept[1:]}"
+    cut = kept if kept[0].isalpha() else f"r{kept[1:]}"
+    return (name,) if cut == name else (name, cut)
 
 
-def head_host(cluster_name: str, namespace: str, domain: str = "svc") -> str:
-    """DNS name of the head, as the operator's pod resolves it."""
-    return f"{head_service(cluster_name)}.{namespace}.{domain}"
+def service_host(service: str, namespace: str, domain: str = "svc") -> str:
+    """DNS name of a service, as the operator's pod resolves it."""
+    return f"{service}.{namespace}.{domain}"

@@ -7,7 +7,6 @@ import asyncio
 from dataclasses import dataclass
 
 from openrlhf_core.spec.progress import Progress
-from rlhf_operator import names
 from rlhf_operator.clients import progress, ray
 from rlhf_operator.clients.driver_log import read_log
 from rlhf_operator.clients.head_http import NoAnswer
@@ -15,7 +14,7 @@ from rlhf_operator.clients.kubernetes import Object
 from rlhf_operator.conditions import Reason
 from rlhf_operator.context import Context
 from rlhf_operator.findings import Finding
-from rlhf_operator.heads import head_of, url_of
+from rlhf_operator.heads import head_of, progress_of
 from rlhf_operator.state.observed import Driver
 
 TOTAL_SECONDS = 12.0
@@ -63,11 +62,10 @@ async def _ask(context: Context, cluster: Object, submission_id: str) -> HeadAns
 
 
 async def _progress(context: Context, cluster: Object) -> progress.Reported:
-    token = context.memo.tokens.get(cluster["metadata"]["uid"])
-    if token is None:
+    driver = progress_of(context, cluster)
+    if driver is None:
         return None, ()
-    url = url_of(context, cluster, names.PROGRESS_PORT)
-    return await progress.get_progress(context.http, url, token)
+    return await progress.get_progress(context.http, driver.url, driver.token)
 
 
 def _complaints(what: str, said: tuple[str, ...]) -> tuple[Finding, ...]:

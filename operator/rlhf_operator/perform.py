@@ -114,7 +114,7 @@ class Performer:
 
     async def delete_cluster(self, act: acts.DeleteCluster) -> None:
         await self._delete(RAY_CLUSTERS, act.name, act.uid)
-        self._context.memo.tokens.pop(act.uid, None)
+        self._context.memo.heads.pop(act.uid, None)
 
     async def delete_workers(self, act: acts.DeleteWorkers) -> None:
         assert self._observer.cluster is not None

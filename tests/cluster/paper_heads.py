@@ -41,6 +41,7 @@ class PaperHeads:
         asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(20)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(20)
+        self._loop.close()
 
     def progress(self) -> Object:
         """What an honest driver says."""

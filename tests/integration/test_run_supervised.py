@@ -37,6 +37,7 @@ def test_a_killed_run_of_sft_resumes_bit_for_bit(trained: Train, tmp_path: Path)
     running = run_lab.Running(output, manifest=SFT)
     running.wait_for_step(35)
     running.kill()
+    running.end()
     resumed = run_lab.run(output, manifest=SFT)
     assert resumed.exit_code == 0, resumed.text
     assert "resumes from step 30" in resumed.text

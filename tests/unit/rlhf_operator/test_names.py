@@ -12,11 +12,12 @@ def test_the_longest_job_name_gives_a_cluster_name_that_kuberay_takes() -> None:
     assert len(names.ray_cluster_name(LONGEST, UID, 99_999)) <= 53
 
 
-def test_long_names_of_kuberays_children_keep_their_end() -> None:
-    name = names.ray_cluster_name("a2" * 20, UID, 12_345)
-    assert names.token_secret(name) == "a2" * 19 + "-0f1e2-12345"
-    assert names.head_service(name) == "ra2a2a2a2a2a2a2a2a2a2a2a2a2a2-0f1e2-12345-head-svc"
-    assert names.head_service("demo-0f1e2-1") == "demo-0f1e2-1-head-svc"
+def test_kuberay_may_keep_the_end_of_a_long_name_only() -> None:
+    service = names.head_service(names.ray_cluster_name("a2" * 20, UID, 12_345))
+    whole, cut = names.kuberay_names(service)
+    assert whole == service
+    assert cut == "ra2a2a2a2a2a2a2a2a2a2a2a2a2a2-0f1e2-12345-head-svc"
+    assert names.kuberay_names("demo-0f1e2-1-head-svc") == ("demo-0f1e2-1-head-svc",)
 
 
 def test_only_names_that_we_give_are_the_jobs() -> None:
