@@ -7,7 +7,7 @@ from rlhf_operator.conditions import Reason
 
 @dataclass(frozen=True)
 class Finding:
-    """Made by checks, read by the Validated condition. `message` names path, value and mend."""
+    """Made by checks, read by the Validated condition. `message` names path, value and fix."""
 
     reason: Reason
     message: str

@@ -141,7 +141,7 @@ def _rejections(messages: Iterable[str]) -> tuple[Finding, ...]:
     return tuple(
         Finding(
             Reason.POD_REJECTED,
-            f"the API server would refuse the job's pods: {message}; mend spec.cluster, "
+            f"the API server would refuse the job's pods: {message}; fix spec.cluster, "
             "spec.scheduling or the runtime",
         )
         for message in messages

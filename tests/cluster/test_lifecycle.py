@@ -181,11 +181,11 @@ def test_10_what_cannot_run_is_said_and_takes_no_pod(
 
 
 def test_a_rejected_job_is_mended_in_place(lab: Any) -> None:
-    lab.submit("mended", storage={"output": {"claimName": "later"}})
-    lab.wait("rejected", lambda: lab.condition("mended", "Validated")[1] == "ClaimNotFound")
-    lab.submit("mended")
-    lab.wait("RayCluster", lambda: clusters_of(lab, "mended"))
-    delete_and_wait(lab, "mended")
+    lab.submit("fixed", storage={"output": {"claimName": "later"}})
+    lab.wait("rejected", lambda: lab.condition("fixed", "Validated")[1] == "ClaimNotFound")
+    lab.submit("fixed")
+    lab.wait("RayCluster", lambda: clusters_of(lab, "fixed"))
+    delete_and_wait(lab, "fixed")
 
 
 def test_12_suspension_frees_the_pods_and_its_end_makes_a_new_attempt(lab: Any) -> None:

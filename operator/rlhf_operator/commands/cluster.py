@@ -1,7 +1,7 @@
 """The API server as the commands see it: plain objects in and out, every refusal in words.
 
 All calls go through `Cluster`; what the server refuses becomes a ConfigurationError that names
-the object, the namespace and the mend. Callers act on `NotFoundError` and `ConflictError`.
+the object, the namespace and the fix. Callers act on `NotFoundError` and `ConflictError`.
 """
 
 import json

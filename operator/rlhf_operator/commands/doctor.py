@@ -1,4 +1,4 @@
-"""`rlhf doctor`: what a cluster lacks for a job to run, each finding with its mend."""
+"""`rlhf doctor`: what a cluster lacks for a job to run, each finding with its fix."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -84,8 +84,8 @@ def check_kinds(cluster: Cluster) -> Finding:
         served = set()
     missing = [kind for kind in KINDS if kind not in served]
     if missing:
-        mend = "helm install rlhf-operator … (docs/cluster.md)"
-        return Finding("fail", "CRDs", f"{', '.join(missing)} not installed; {mend}")
+        fix = "helm install rlhf-operator … (docs/cluster.md)"
+        return Finding("fail", "CRDs", f"{', '.join(missing)} not installed; {fix}")
     return Finding("ok", "CRDs", f"{GROUP}/{VERSION}: {', '.join(KINDS)}")
 
 
@@ -96,8 +96,8 @@ def check_kuberay(cluster: Cluster) -> Finding:
     except NotFoundError:
         served = set()
     if "rayclusters" not in served:
-        mend = "install KubeRay 1.6 or later (helm chart kuberay-operator)"
-        return Finding("fail", "KubeRay", f"no ray.io/v1 RayCluster; {mend}")
+        fix = "install KubeRay 1.6 or later (helm chart kuberay-operator)"
+        return Finding("fail", "KubeRay", f"no ray.io/v1 RayCluster; {fix}")
     return Finding("ok", "KubeRay", "ray.io/v1 RayCluster is served")
 
 
@@ -122,8 +122,8 @@ def check_runtimes(cluster: Cluster) -> Finding:
     shared = _names(cluster, f"/apis/{GROUP}/{VERSION}/clusterrlhfruntimes")
     own = _names(cluster, f"/apis/{GROUP}/{VERSION}/namespaces/{cluster.namespace}/rlhfruntimes")
     if not shared + own:
-        mend = "enable runtimes.items in the chart's values, or apply an RLHFRuntime"
-        return Finding("fail", "runtimes", f"there is none; {mend}")
+        fix = "enable runtimes.items in the chart's values, or apply an RLHFRuntime"
+        return Finding("fail", "runtimes", f"there is none; {fix}")
     text = ", ".join([*shared, *(f"{name} (of {cluster.namespace})" for name in own)])
     return Finding("ok", "runtimes", text)
 
@@ -164,8 +164,8 @@ def check_rights(cluster: Cluster) -> Finding:
         for _, resource, sub, verb in denied
     )
     needed = any(group == GROUP for group, *_ in denied)
-    mend = f"ask for the role `edit` in namespace {cluster.namespace}"
-    return Finding("fail" if needed else "warn", "your rights", f"you may not {said}; {mend}")
+    fix = f"ask for the role `edit` in namespace {cluster.namespace}"
+    return Finding("fail" if needed else "warn", "your rights", f"you may not {said}; {fix}")
 
 
 CHECKS: tuple[tuple[str, Check], ...] = (

@@ -104,8 +104,8 @@ def test_a_begun_job_changes_only_what_it_may(objects, request, spec, is_allowed
 
 def test_a_job_that_has_not_begun_may_be_mended(objects):
     manifest = copy.deepcopy(BASE)
-    manifest["metadata"]["name"] = "mended"
+    manifest["metadata"]["name"] = "fixed"
     objects.create_namespaced_custom_object(*JOBS, manifest)
     patch = {"spec": {"training": {"maxSteps": 30}}}
-    made = objects.patch_namespaced_custom_object(*JOBS, "mended", patch)
+    made = objects.patch_namespaced_custom_object(*JOBS, "fixed", patch)
     assert made["spec"]["training"]["maxSteps"] == 30
