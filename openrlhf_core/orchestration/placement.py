@@ -39,8 +39,8 @@ class Seat:
 
     @staticmethod
     def of_engine(engine: PlannedEngine) -> "Seat":
-        """The seat of the process that leads an engine; its workers on other nodes are vLLM's."""
-        return Seat(engine.group, engine.nodes[0], engine.devices)
+        """The seat of an engine's process, which starts a worker for each of its devices."""
+        return Seat(engine.group, engine.node, engine.devices)
 
 
 @dataclass(frozen=True)

@@ -90,9 +90,9 @@ def _engines_fit(training: TrainingSpec) -> Iterator[Violation]:
         if not num_engines(group, size):
             yield Violation(
                 at("rollout.tensorParallelSize"),
-                f"is {size}, but group {group.name} has {group.nodes} nodes of "
-                f"{group.devices_per_node} devices: an engine lies within a node or fills nodes",
-                f"take a divisor of {group.devices_per_node}, or whole nodes that divide the group",
+                f"is {size}, but the nodes of group {group.name} have {group.devices_per_node} "
+                "devices each, and an engine lies within a node",
+                f"take a divisor of {group.devices_per_node}, or nodes with more devices",
             )
 
 
@@ -144,11 +144,10 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         on=TrainingSpec,
-        claim="an engine (rollout.tensorParallelSize) lies within a node or fills whole nodes",
+        claim="rollout.tensorParallelSize divides devicesPerNode: an engine lies within a node",
         reads=("placement.groups", "rollout.tensorParallelSize"),
         check=_engines_fit,
-        cel=f"{_GROUPS}.all(g, !('Rollout' in g.roles) || g.devicesPerNode % {_TP} == 0 || "
-        f"({_TP} % g.devicesPerNode == 0 && g.nodes % ({_TP} / g.devicesPerNode) == 0))",
+        cel=f"{_GROUPS}.all(g, !('Rollout' in g.roles) || g.devicesPerNode % {_TP} == 0)",
     ),
     Rule(
         on=TrainingSpec,

@@ -65,17 +65,17 @@ class PlannedRank:
 
 @dataclass(frozen=True)
 class PlannedEngine:
-    """One generation engine: `devices` (by number) on each of its `nodes`."""
+    """One generation engine, on devices of one node of its group."""
 
     index: int
     group: str
-    nodes: tuple[int, ...]
+    node: int
     devices: tuple[int, ...]
-    """Numbers of the devices on each node: a part of one node, or all devices of several."""
+    """Numbers of its devices on the node."""
 
     @property
     def tensor_parallel_size(self) -> int:
-        return len(self.nodes) * len(self.devices)
+        return len(self.devices)
 
 
 @dataclass(frozen=True)
@@ -141,11 +141,9 @@ def plan_hash(plan: Plan) -> str:
 
 
 def num_engines(group: WorkerGroupSpec | PlannedGroup, tensor_parallel_size: int) -> int:
-    """Number of engines of a group; 0 if they neither divide a node nor fill whole nodes."""
-    if group.devices_per_node % tensor_parallel_size == 0:
-        return group.nodes * (group.devices_per_node // tensor_parallel_size)
-    nodes_each, rest = divmod(tensor_parallel_size, group.devices_per_node)
-    return 0 if rest or group.nodes % nodes_each else group.nodes // nodes_each
+    """Number of engines of a group; 0 if they cannot fill its nodes, one node each."""
+    engines_per_node, rest = divmod(group.devices_per_node, tensor_parallel_size)
+    return 0 if rest else group.nodes * engines_per_node
 
 
 def _planned_groups(
@@ -206,19 +204,13 @@ def _engines_or_error(group: PlannedGroup, size: int) -> int:
     count = num_engines(group, size)
     if not count:
         raise ValueError(
-            f"training.rollout.tensorParallelSize is {size}: engines neither divide nor fill "
-            f"nodes of {group.devices_per_node} devices of group {group.name!r}"
+            f"training.rollout.tensorParallelSize is {size}: engines of this size do not fill "
+            f"nodes of {group.devices_per_node} devices, as group {group.name!r} has them"
         )
     return count
 
 
-def _engine_seat(
-    group: PlannedGroup, size: int, number: int
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Nodes, and devices on each of them, of a group's engine by its number in the group."""
-    if size > group.devices_per_node:
-        nodes_each = size // group.devices_per_node
-        nodes = range(number * nodes_each, (number + 1) * nodes_each)
-        return tuple(nodes), tuple(range(group.devices_per_node))
+def _engine_seat(group: PlannedGroup, size: int, number: int) -> tuple[int, tuple[int, ...]]:
+    """Node and devices of a group's engine by its number in the group."""
     node, place = divmod(number, group.devices_per_node // size)
-    return (node,), tuple(range(place * size, (place + 1) * size))
+    return node, tuple(range(place * size, (place + 1) * size))

@@ -103,20 +103,18 @@ def test_learner_ranks_count_devices_node_by_node(plan_of):
 
 def test_small_engines_lie_within_a_node(plan_of):
     plan = plan_of(group("all", *ALL_ROLES, nodes=2, devices=4), tensor_parallel=2)
-    assert [(e.index, e.nodes, e.devices) for e in plan.engines] == [
-        (0, (0,), (0, 1)),
-        (1, (0,), (2, 3)),
-        (2, (1,), (0, 1)),
-        (3, (1,), (2, 3)),
+    assert [(e.index, e.node, e.devices) for e in plan.engines] == [
+        (0, 0, (0, 1)),
+        (1, 0, (2, 3)),
+        (2, 1, (0, 1)),
+        (3, 1, (2, 3)),
     ]
 
 
-def test_a_large_engine_fills_whole_nodes(plan_of):
-    plan = plan_of(
-        group("learn", "Policy"), group("gen", "Rollout", nodes=4, devices=2), tensor_parallel=4
-    )
-    assert [(e.nodes, e.devices) for e in plan.engines] == [((0, 1), (0, 1)), ((2, 3), (0, 1))]
-    assert plan.sharing == "none"
+def test_an_engine_over_several_nodes_is_refused(plan_of):
+    learn, generate = group("learn", "Policy"), group("gen", "Rollout", nodes=4, devices=2)
+    with pytest.raises(ValueError, match=r"tensorParallelSize is 4: .* nodes of 2 devices"):
+        plan_of(learn, generate, tensor_parallel=4)
 
 
 def test_engines_of_several_groups_are_numbered_through(plan_of):
@@ -162,7 +160,7 @@ def test_engines_use_every_device_exactly_once(nodes, devices, size):
         assert devices % size != 0
         return
     training = make_minimal(PlacementSpec(groups=(spec,)), size)
-    used = [(n, d) for e in resolve(training).plan.engines for n in e.nodes for d in e.devices]
+    used = [(e.node, d) for e in resolve(training).plan.engines for d in e.devices]
     assert sorted(used) == [(n, d) for n in range(nodes) for d in range(devices)]
     assert count * size == nodes * devices
 
