@@ -48,6 +48,16 @@ def measure_broken_syncs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
         yield measure
 
 
+@pytest.fixture(scope="session")
+def measure_experts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measure]:
+    """As `measure_rollouts`, in another process.
+
+    vLLM makes the process group of experts with the first model of a process or never.
+    """
+    with rollout_lab(tmp_path_factory.mktemp("experts")) as measure:
+        yield measure
+
+
 @contextmanager
 def rollout_lab(workdir: Path) -> Iterator[Measure]:
     """Runs the lab while the block lasts."""

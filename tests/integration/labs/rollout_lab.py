@@ -24,6 +24,7 @@ CASES = {
     "refusals": rollout_cases.case_refusals,
     "tensor_parallel": rollout_cases.case_tensor_parallel,
     "layouts": weight_sync_cases.case_layouts,
+    "experts": weight_sync_cases.case_experts,
     "two_engines": weight_sync_cases.case_two_engines,
     "failures": weight_sync_cases.case_failures,
     "contracts": weight_sync_cases.case_contracts,

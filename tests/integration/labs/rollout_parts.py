@@ -185,12 +185,17 @@ class Pair:
 
 
 def connect(model: Model, *engines: VllmRolloutEngine, workers: int = 1, **group: Any) -> Pair:
+    return join(weight_infos(model), *engines, workers=workers, **group)
+
+
+def join(
+    infos: list[WeightInfo], *engines: VllmRolloutEngine, workers: int = 1, **group: Any
+) -> Pair:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     size = 1 + workers * len(engines)
     where = replace(SyncGroup("127.0.0.1", port, size, 60.0, bucket_bytes=1 << 16), **group)
-    infos = weight_infos(model)
     joins: list[Callable[[], Any]] = [
         partial(engine.connect, where, 1 + workers * number, infos)
         for number, engine in enumerate(engines)

@@ -19,6 +19,7 @@ from rollout_parts import (
     error_of,
     gathered,
     generate,
+    join,
     load,
     logprob_gap,
     make_model,
@@ -28,6 +29,7 @@ from rollout_parts import (
     weight_infos,
 )
 from torch.multiprocessing.reductions import rebuild_cuda_tensor
+from transformers import AutoModelForCausalLM, Qwen3MoeConfig
 from vllm.distributed.weight_transfer import VLLMWeightSyncClient, ipc_engine, nccl_engine
 
 from openrlhf_core.engines.protocols import SyncGroup, WeightInfo
@@ -38,6 +40,7 @@ from openrlhf_core.engines.weight_sync.ipc_channel import (
 )
 from openrlhf_core.engines.weight_sync.receiver import make_receiver
 from openrlhf_core.engines.weight_sync.vllm_sender import RoundSource, SilentClient
+from openrlhf_core.models.weight_names import FileLayout, stored_weights
 
 
 def case_layouts(models: Path) -> dict[str, Any]:
@@ -59,6 +62,40 @@ def two_syncs(models: Path, layout: str, tied: bool) -> dict[str, Any]:
     stale = make_model(layout, tied, seed=1)
     stale_gap = logprob_gap(stale, requests, generate(shared.engine, requests))
     return {"gaps": gaps, "versions": versions, "stale_gap": stale_gap}
+
+
+def case_experts(models: Path) -> dict[str, Any]:
+    """Gap of mixtures of experts after loading, after a sync of the same weights and of others.
+
+    The second model's experts are not a multiple of what vLLM's kernel takes: it pads them.
+    """
+    return {
+        "even": experts_gaps(models / "even", 32),
+        "padded": experts_gaps(models / "padded", 40),
+    }
+
+
+def experts_gaps(directory: Path, expert_size: int) -> list[float]:
+    sizes: dict[str, Any] = {"vocab_size": 128, "hidden_size": 64, "num_hidden_layers": 2}
+    sizes |= {"head_dim": 32, "initializer_range": 0.2, "eos_token_id": 1}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 96}
+    experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": expert_size}
+    config = Qwen3MoeConfig(**(sizes | heads | experts))
+    torch.manual_seed(0)
+    models: Any = AutoModelForCausalLM
+    models.from_config(config, dtype=torch.float32).save_pretrained(directory)
+    model = models.from_pretrained(directory, dtype=torch.float32)
+    layout, engine = FileLayout(model, directory), load(directory)
+    requests = make_requests(6, 12, 16)
+    gaps = [logprob_gap(model, requests, generate(engine, requests))]
+    named = layout.translate(stored_weights(model))
+    pair = join([WeightInfo(name, "float32", tuple(each.shape)) for name, each in named], engine)
+    for factor in (1.0, 1.3):
+        for parameter in model.parameters():
+            parameter.data.mul_(factor)
+        pair.sync(layout.translate(stored_weights(model)))
+        gaps.append(logprob_gap(model, requests, generate(engine, requests)))
+    return gaps
 
 
 def case_two_engines(models: Path) -> dict[str, Any]:
