@@ -1,5 +1,6 @@
 """The rollout engines as Ray actors, and the group that calls them together."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -14,6 +15,7 @@ from openrlhf_core.engines.protocols import (
     SyncGroup,
     WeightInfo,
 )
+from openrlhf_core.engines.vllm.environment import forget_overrides
 from openrlhf_core.engines.vllm.settings import EngineSettings
 from openrlhf_core.garbage_collection import collector_paused
 from openrlhf_core.orchestration.actor_group import ActorGroup, Launcher
@@ -38,6 +40,7 @@ class RolloutSetup:
 
     def make(self) -> RolloutEngine:
         """Loads an engine, in the process that calls this."""
+        forget_overrides(os.environ)
         # vLLM takes seconds to import and reads its environment then: only in an engine's process.
         with collector_paused():
             from openrlhf_core.engines.vllm.rollout import load_engine  # noqa: PLC0415

@@ -65,7 +65,7 @@ def start_crew(config: RunConfig, resolved: ResolvedTraining, collect: Collect) 
     rollouts = None
     if plan.engines:
         assert resolved.rl is not None, "a recipe that generates has settings of RL"
-        engines_see = engine_environment(device.kind, config.threads_per_process)
+        engines_see = engine_environment(device.kind, config.threads_per_process, config.cache)
         engine_launcher = Launcher(reservation, engines_see, collect)
         rollouts = start_rollout_group(engine_launcher, plan.engines, resolved.rl.num_samples)
     on_cuda = device.kind == "CUDA"

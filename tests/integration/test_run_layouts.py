@@ -93,3 +93,20 @@ def test_a_tied_llama_with_kl_in_the_reward_and_whitened_returns(tmp_path: Path)
     finished = run_lab.run(tmp_path / "out", *STEPS, "rl.algorithm=ReinforcePlusPlus", model)
     curve = check(tmp_path / "out", finished)
     assert "kl/mean" in curve[0]
+
+
+def test_an_engine_over_two_devices_of_a_worker_group(tmp_path: Path) -> None:
+    make_model(tmp_path / "model", "Qwen2", is_tied=True)
+    groups = (
+        "placement.groups=[{name: train, roles: [Policy], devicesPerNode: 1}, "
+        "{name: generate, roles: [Rollout], devicesPerNode: 2}]"
+    )
+    model = f"model.policy.source={tmp_path / 'model'}"
+    two = "rollout.tensorParallelSize=2"
+    check(tmp_path / "out", run_lab.run(tmp_path / "out", *STEPS, model, two, groups))
+
+
+def test_the_manifest_wins_over_a_variable_of_the_shell(tmp_path: Path, monkeypatch) -> None:
+    # A shell's 100 TiB would end the run: no machine has them.
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "102400")
+    check(tmp_path / "out", run_lab.run(tmp_path / "out", *STEPS))

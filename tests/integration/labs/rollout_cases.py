@@ -29,6 +29,7 @@ from rollout_parts import (
 )
 
 from openrlhf_core.engines.protocols import GenerationRequest, RequestId
+from openrlhf_core.engines.vllm.loading import refusal
 from openrlhf_core.engines.vllm.rollout import VllmRolloutEngine
 from openrlhf_core.engines.vllm.settings import EngineSettings
 from openrlhf_core.spec.kinds.rollout import RolloutSpec, SamplingSpec
@@ -212,6 +213,32 @@ def case_refusals(models: Path) -> dict[str, Any]:
         "too_long": make("plain", SPEC, replace(SETTINGS, max_sequence_length=257)),
         "small_cache": make("wide", small),
     }
+
+
+def case_loading(models: Path) -> dict[str, Any]:
+    """An engine longer than config.json says, and what vLLM's errors of memory become."""
+    yarn = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
+    lengths = {"max_position_embeddings": 32, "rope_parameters": {"rope_theta": 1e4, **yarn}}
+    model = make_model("qwen2", True, seed=0, **lengths)
+    model.save_pretrained(models / "yarn")
+    engine = load(models / "yarn", replace(SETTINGS, max_sequence_length=128))
+    requests = make_requests(4, 60, 60)
+    free = (
+        "Free memory on device cuda:0 (30.1/79.1 GiB) on startup is less than desired GPU memory "
+        "utilization (0.5, 39.5 GiB). Decrease GPU memory utilization or free memory."
+    )
+    blocks = "To serve at least one request 2 GiB KV cache is needed. Try increasing it."
+    own = "Available memory on node 0 (1/2 GiB) on kv cache allocation is less than 4. Decrease it."
+    return {
+        "yarn_gap": logprob_gap(model, requests, generate(engine, requests)),
+        "no_free_memory": described(refusal(ValueError(free), models, "CUDA")),
+        "no_free_host_memory": described(refusal(ValueError(own), models, "CPU")),
+        "small_cache": described(refusal(ValueError(blocks), models, "CUDA")),
+    }
+
+
+def described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def case_tensor_parallel(models: Path) -> dict[str, Any]:

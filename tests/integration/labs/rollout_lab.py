@@ -21,6 +21,7 @@ CASES = {
     "generation": rollout_cases.case_generation,
     "requests": rollout_cases.case_requests,
     "stops": rollout_cases.case_stops,
+    "loading": rollout_cases.case_loading,
     "refusals": rollout_cases.case_refusals,
     "tensor_parallel": rollout_cases.case_tensor_parallel,
     "layouts": weight_sync_cases.case_layouts,

@@ -1,13 +1,17 @@
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PreTrainedModel
 
 from openrlhf_core.engines.protocols import GenerationRequest, RequestId, WeightInfo
 from openrlhf_core.engines.vllm.model_directory import read_rollout_model
+from openrlhf_core.models.weight_names import FileLayout, stored_weights
 from openrlhf_core.spec.exit_codes import ConfigurationError
 
 CONFIG = {
@@ -30,6 +34,9 @@ WEIGHTS = {
 }
 
 
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+
+
 def make_model(directory: Path, weights=WEIGHTS, generation=None, **config) -> Path:
     directory.mkdir(exist_ok=True)
     (directory / "config.json").write_text(json.dumps(CONFIG | config))
@@ -48,6 +55,10 @@ def make_request(prompt_length: int, max_tokens: int) -> GenerationRequest:
 
 def request_for(prompt_ids: np.ndarray, max_tokens: int = 1) -> GenerationRequest:
     return GenerationRequest(RequestId(0, 0), prompt_ids, seed=0, max_tokens=max_tokens)
+
+
+def without(name: str) -> dict[str, tuple[int, ...]]:
+    return {each: shape for each, shape in WEIGHTS.items() if each != name}
 
 
 def announced(weights) -> list[WeightInfo]:
@@ -157,16 +168,85 @@ def test_the_learner_must_send_every_weight_of_the_checkpoint(tmp_path) -> None:
     model = read_rollout_model(make_model(tmp_path), 32)
     model.check_weights(announced(WEIGHTS))
     model.check_weights(announced(WEIGHTS | {"extra": (1,)}))
-    without = {name: shape for name, shape in WEIGHTS.items() if name != "lm_head.weight"}
     with pytest.raises(ConfigurationError, match=r"loads lm_head\.weight .* does not send it"):
-        model.check_weights(announced(without))
+        model.check_weights(announced(without("lm_head.weight")))
 
 
 def test_a_tied_head_and_rotary_tables_need_not_be_sent(tmp_path) -> None:
     table = "model.layers.0.self_attn.rotary_emb.inv_freq"
     make_model(tmp_path, WEIGHTS | {table: (16,)}, tie_word_embeddings=True)
     model = read_rollout_model(tmp_path, 32)
-    assert set(model.shapes) == {"model.embed_tokens.weight", "model.norm.weight"}
+    assert model.unused == {"lm_head.weight", table}
+    model.check_weights(announced(without("lm_head.weight")))
+
+
+def test_a_tied_head_that_is_sent_must_have_its_shape(tmp_path) -> None:
+    model = read_rollout_model(make_model(tmp_path, tie_word_embeddings=True), 32)
+    with pytest.raises(ConfigurationError, match=r"lm_head\.weight has shape"):
+        model.check_weights(announced(WEIGHTS | {"lm_head.weight": (9, 64)}))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["llama", "gpt2", "gpt2-hub", "gpt_neox", "qwen2_moe", "qwen3_moe", "mixtral", "olmoe"],
+)
+def test_what_a_learner_sends_has_the_names_of_the_files(tmp_path, kind) -> None:
+    model, directory = save_kind(tmp_path, kind)
+    sent = [
+        WeightInfo(name, "float32", tuple(tensor.shape))
+        for name, tensor in FileLayout(model, directory).translate(stored_weights(model))
+    ]
+    facts = read_rollout_model(directory, 16)
+    facts.check_weights(sent)
+    assert {weight.name for weight in sent} >= facts.shapes.keys() - facts.unused
+    with pytest.raises(ConfigurationError, match=f"loads {re.escape(sent[-1].name)} from"):
+        facts.check_weights(sent[:-1])
+
+
+def save_kind(directory: Path, kind: str) -> tuple[PreTrainedModel, Path]:
+    """A tiny model of a kind that transformers holds under other names than its files do."""
+    sizes: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes |= {"intermediate_size": 32, "vocab_size": 16, "max_position_embeddings": 32}
+    config: Any = CONFIG_MAPPING[kind.removesuffix("-hub")](
+        **sizes | {"tie_word_embeddings": False}
+    )
+    for name in ("num_experts", "num_local_experts"):
+        if hasattr(config, name):
+            setattr(config, name, 2)
+    AutoModelForCausalLM.from_config(config).save_pretrained(directory)
+    if kind == "gpt2-hub":
+        leave_out_prefix(directory / "model.safetensors")
+    return AutoModelForCausalLM.from_pretrained(directory), directory
+
+
+def leave_out_prefix(file: Path) -> None:
+    """Renames weights as in the files of GPT-2 on the Hugging Face hub, which hold masks too."""
+    weights = {name.removeprefix("transformer."): each for name, each in load_file(file).items()}
+    masks = {"h.0.attn.bias": torch.ones(1, 1, 32, 32)}
+    save_file(weights | masks, file, metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("written", "rope", "expected"),
+    [
+        (32, {"rope_type": "default"}, 32),
+        (32, {"rope_type": "linear", "factor": 2.0}, 64),
+        (32, {"rope_type": "dynamic", "factor": 4.0}, 128),
+        (32, {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}, 128),
+        (128, {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}, 128),
+        (128, {**LLAMA3, "original_max_position_embeddings": 16}, 128),
+    ],
+)
+def test_scaled_rotary_embeddings_stretch_the_longest_sequence(
+    tmp_path, written, rope, expected
+) -> None:
+    rope = {"rope_theta": 1e4, **rope}
+    make_model(tmp_path, max_position_embeddings=written, rope_parameters=rope)
+    model = read_rollout_model(tmp_path, expected)
+    is_short_yarn = rope["rope_type"] == "yarn" and written < expected
+    assert model.extended_length == (expected if is_short_yarn else None)
+    with pytest.raises(ConfigurationError, match=f"was made for {expected}; lower one"):
+        read_rollout_model(tmp_path, expected + 1)
 
 
 def test_a_weight_of_another_shape_is_named_with_both(tmp_path) -> None:
