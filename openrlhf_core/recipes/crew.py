@@ -1,4 +1,4 @@
-"""The processes of every role of a plan: started for any recipe alike, then loaded.
+"""The processes of every role of a plan, the same for any recipe: started, loaded, saved, left.
 
 On CPU all roles load at the same time. On CUDA roles that share devices load one after the other,
 each asleep before the next, as they will work.
@@ -6,7 +6,10 @@ each asleep before the next, as they will work.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from openrlhf_core.checkpoint import MODEL_DIRECTORY, Checkpoint, role_directory
+from openrlhf_core.checkpoint_manifest import FileEntry
 from openrlhf_core.data.balance import BatchLimits
 from openrlhf_core.engines.learner_environment import learner_environment
 from openrlhf_core.engines.learner_settings import Hardware
@@ -93,23 +96,22 @@ def batch_limits(resolved: ResolvedTraining) -> BatchLimits:
 def load_crew(
     crew: Crew,
     setups: Setups,
-    resume: Callable[[Role], None],
+    found: Checkpoint | None,
     on_learners: Callable[[], None],
 ) -> None:
-    """Loads every model.
+    """Loads every model; trained roles continue from `found`.
 
-    `resume` gives a trained role the weights of the checkpoint, once its model is there.
     `on_learners` is called when all trained roles are ready, before the engines are waited for.
     Learners are waited for even after a request to stop, so that there is something to commit.
     """
     load = _load_in_turn if crew.loads_in_turn else _load_at_once
-    load(crew, setups, resume, on_learners)
+    load(crew, setups, found, on_learners)
 
 
 def _load_at_once(
     crew: Crew,
     setups: Setups,
-    resume: Callable[[Role], None],
+    found: Checkpoint | None,
     on_learners: Callable[[], None],
 ) -> None:
     engines = _engine_calls(crew, setups)
@@ -117,7 +119,7 @@ def _load_at_once(
     learners = [call for role in crew.learners for call in _learner_calls(crew, setups, role)]
     crew.collect([*learners, *scorers], finish=True)
     for role in crew.learners:
-        resume(role)
+        _resume(crew, role, found)
     on_learners()
     crew.collect(engines)
 
@@ -125,14 +127,14 @@ def _load_at_once(
 def _load_in_turn(
     crew: Crew,
     setups: Setups,
-    resume: Callable[[Role], None],
+    found: Checkpoint | None,
     on_learners: Callable[[], None],
 ) -> None:
     for role in crew.learners:
         crew.turns.begin()
         crew.collect(_learner_calls(crew, setups, role), finish=True)
         crew.turns.built(role)
-        resume(role)
+        _resume(crew, role, found)
     on_learners()
     for role in crew.scorers:
         crew.turns.begin()
@@ -141,6 +143,38 @@ def _load_in_turn(
     crew.turns.begin()
     crew.collect(_engine_calls(crew, setups))
     crew.turns.built("Rollout")
+
+
+def _resume(crew: Crew, role: Role, found: Checkpoint | None) -> None:
+    if found is not None:
+        crew.learners[role].load(role_directory(found.directory, role))
+
+
+def save_crew(crew: Crew, directory: Path) -> list[FileEntry]:
+    """Writes `roles/<role>` of each trained role, and the policy as `model`, into a checkpoint.
+
+    Returns the files with their hashes, fsynced.
+    """
+    entries: list[FileEntry] = []
+    for role, learners in crew.learners.items():
+        entries += learners.save(directory, role_directory(directory, role))
+    return entries + crew.learners["Policy"].export(directory, directory / MODEL_DIRECTORY)
+
+
+def leave_work(crew: Crew) -> None:
+    """Ends engines and frozen models, busy or not, and abandons the optimizer step.
+
+    The learners are awake afterwards; only `save_crew` may follow.
+    """
+    if crew.rollouts is not None:
+        crew.rollouts.kill()
+        crew.turns.ended("Rollout")
+    for role, scorers in crew.scorers.items():
+        scorers.kill()
+        crew.turns.ended(role)
+    for learners in crew.learners.values():
+        learners.abandon()
+    crew.turns.begin(*crew.learners)
 
 
 def _learner_calls(crew: Crew, setups: Setups, role: Role) -> list[Call]:

@@ -7,21 +7,20 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from openrlhf_core.checkpoint import MODEL_DIRECTORY, Checkpoint, role_directory
+from openrlhf_core.checkpoint import Checkpoint
 from openrlhf_core.checkpoint_manifest import FileEntry
 from openrlhf_core.data.prompts import PromptStream
 from openrlhf_core.data.tokenizer import query_texts
 from openrlhf_core.orchestration.collect import make_collect
 from openrlhf_core.orchestration.reward_pool import RewardPool
 from openrlhf_core.orchestration.weight_sync import WeightSync
-from openrlhf_core.recipes.crew import Crew, load_crew, start_crew
+from openrlhf_core.recipes.crew import Crew, leave_work, load_crew, save_crew, start_crew
 from openrlhf_core.recipes.recipe import RunInputs
 from openrlhf_core.recipes.rl.guard import ScoreGuard
 from openrlhf_core.recipes.rl.setups import make_setups, sync_backend
 from openrlhf_core.recipes.rl.step import RLWorkers, StepSettings, sync_weights, train_step
 from openrlhf_core.recipes.run.journal import Journal
 from openrlhf_core.rewards.rewards import Rewards
-from openrlhf_core.spec.kinds.placement import Role
 from openrlhf_core.spec.kinds.recipes import present
 from openrlhf_core.stop import StopFlag
 
@@ -91,10 +90,6 @@ class RLSession:
     def load(self, found: Checkpoint | None, journal: Journal) -> None:
         """Loads every model, and gives the engines the policy's weights."""
 
-        def resume(role: Role) -> None:
-            if found is not None:
-                self._crew.learners[role].load(role_directory(found.directory, role))
-
         def on_learners() -> None:
             journal.trust_weights()
             self._workers.rewards.wait_ready(self._workers.check_stop)
@@ -102,7 +97,7 @@ class RLSession:
         inputs, stream = self._prepared.inputs, self._prepared.stream
         pad_id = self._prepared.tokenizer.pad_token_id
         setups = make_setups(inputs, self._settings, pad_id, stream.longest_prompt)
-        load_crew(self._crew, setups, resume, on_learners)
+        load_crew(self._crew, setups, found, on_learners)
         self._crew.turns.begin("Policy")
         self._workers.weight_sync.connect()
         sync_weights(self._workers, journal.state.policy_version)
@@ -111,20 +106,7 @@ class RLSession:
         train_step(self._settings, self._workers, journal, self._guard)
 
     def save(self, directory: Path) -> list[FileEntry]:
-        """Writes `roles/<role>` of each trained role, and the policy as `model`."""
-        entries: list[FileEntry] = []
-        for role, learners in self._crew.learners.items():
-            entries += learners.save(directory, role_directory(directory, role))
-        return entries + self._policy.export(directory, directory / MODEL_DIRECTORY)
+        return save_crew(self._crew, directory)
 
     def leave_work(self) -> None:
-        """Ends engines and frozen models, busy or not, and abandons the optimizer step."""
-        crew = self._crew
-        self._workers.rollouts.kill()
-        crew.turns.ended("Rollout")
-        for role, scorers in crew.scorers.items():
-            scorers.kill()
-            crew.turns.ended(role)
-        for learners in crew.learners.values():
-            learners.abandon()
-        crew.turns.begin(*crew.learners)
+        leave_work(self._crew)

@@ -9,18 +9,25 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from openrlhf_core.algorithms.aggregate import LossAggregation
-from openrlhf_core.checkpoint import MODEL_DIRECTORY, Checkpoint, role_directory
+from openrlhf_core.checkpoint import Checkpoint
 from openrlhf_core.checkpoint_manifest import FileEntry
 from openrlhf_core.data.sample_stream import SampleDataset, SampleStream
-from openrlhf_core.data.tokenizer import load_tokenizer, read_chat_template
 from openrlhf_core.objectives.objective import Objective, S
 from openrlhf_core.orchestration.collect import make_collect
-from openrlhf_core.recipes.crew import Crew, Setups, batch_limits, load_crew, start_crew
+from openrlhf_core.recipes.crew import (
+    Crew,
+    Setups,
+    batch_limits,
+    leave_work,
+    load_crew,
+    save_crew,
+    start_crew,
+)
+from openrlhf_core.recipes.preparation import policy_tokenizer, total_steps
 from openrlhf_core.recipes.recipe import RunInputs
 from openrlhf_core.recipes.run.journal import Journal
 from openrlhf_core.recipes.setups import learner_setup, reference_setup
 from openrlhf_core.recipes.supervised.step import R, StepSettings, SupervisedWorkers, train_step
-from openrlhf_core.spec.exit_codes import ConfigurationError
 from openrlhf_core.spec.kinds.placement import Role
 from openrlhf_core.spec.kinds.training import TrainingSpec
 from openrlhf_core.stop import StopFlag
@@ -44,15 +51,13 @@ class SupervisedKind(Generic[R, S]):
 
 def prepare_supervised(inputs: RunInputs, kind: SupervisedKind[R, S]) -> "PreparedSupervised[R, S]":
     """Reads tokenizer and data and fixes every number, before a device is taken."""
-    training, locator = inputs.config.training, inputs.locator
-    policy = training.model.policy
-    directory = locator.locate(policy.source, "model", policy.trust_remote_code)
-    template = read_chat_template(policy.chat_template, locator)
-    tokenizer = load_tokenizer(directory, template, policy.trust_remote_code)
+    training, tokenizer = inputs.config.training, policy_tokenizer(inputs)
     stream = SampleStream(list(kind.load(inputs, tokenizer)), training.seed)
     learner = inputs.resolved.learners["Policy"]
     settings = StepSettings(
-        total_steps=total_steps(training, learner.train_batch_size, stream.epoch_size),
+        total_steps=total_steps(
+            training, stream.epoch_size, learner.train_batch_size, "learner.trainBatchSize"
+        ),
         seed=training.seed,
         train_batch_size=learner.train_batch_size,
         num_data_shards=inputs.resolved.plan.num_data_shards("Policy"),
@@ -60,20 +65,6 @@ def prepare_supervised(inputs: RunInputs, kind: SupervisedKind[R, S]) -> "Prepar
         aggregation=kind.aggregation,
     )
     return PreparedSupervised(inputs, kind, settings, stream, tokenizer.pad_token_id)
-
-
-def total_steps(training: TrainingSpec, train_batch_size: int, epoch_size: int) -> int:
-    """Returns maxSteps, or the whole optimizer steps in `epochs` passes over the data."""
-    if training.max_steps is not None:
-        return training.max_steps
-    steps = (training.epochs or 1) * epoch_size // train_batch_size
-    if steps == 0:
-        raise ConfigurationError(
-            f"training.epochs: {training.epochs} pass(es) over {epoch_size} samples do not fill "
-            f"one step of learner.trainBatchSize {train_batch_size}; lower trainBatchSize or "
-            "raise epochs"
-        )
-    return steps
 
 
 @dataclass(frozen=True)
@@ -118,19 +109,16 @@ class SupervisedSession(Generic[R, S]):
         return self._policy.changed_files(directory, entries)
 
     def load(self, found: Checkpoint | None, journal: Journal) -> None:
-        def resume(role: Role) -> None:
-            if found is not None:
-                self._crew.learners[role].load(role_directory(found.directory, role))
-
-        load_crew(self._crew, self._setups(), resume, journal.trust_weights)
+        load_crew(self._crew, self._setups(), found, journal.trust_weights)
 
     def step(self, journal: Journal) -> None:
         train_step(self._prepared.settings, self._workers, journal)
 
     def save(self, directory: Path) -> list[FileEntry]:
-        """Writes `roles/policy` and the trained model as `model`."""
-        state = self._policy.save(directory, role_directory(directory, "Policy"))
-        return state + self._policy.export(directory, directory / MODEL_DIRECTORY)
+        return save_crew(self._crew, directory)
+
+    def leave_work(self) -> None:
+        leave_work(self._crew)
 
     def _setups(self) -> Setups:
         prepared = self._prepared
@@ -145,10 +133,3 @@ class SupervisedSession(Generic[R, S]):
     def _score(self, role: Role, sequences: Sequence[np.ndarray]) -> list[np.ndarray]:
         self._crew.turns.begin(role)
         return self._crew.scorers[role].score(sequences)
-
-    def leave_work(self) -> None:
-        for role, scorers in self._crew.scorers.items():
-            scorers.kill()
-            self._crew.turns.ended(role)
-        self._policy.abandon()
-        self._crew.turns.begin("Policy")
